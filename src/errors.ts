@@ -1,0 +1,98 @@
+/** What the world is told about one kind of failure. */
+export interface ErrorSpec {
+  /** MQTT 5 reason code (section 2.4), where a client can be told one. */
+  readonly reasonCode: number
+  /** HTTP status (RFC 9110), where a caller can be told one. */
+  readonly status: number
+  /** Text for people; `{name}` is replaced from the details. */
+  readonly message: string
+}
+
+/** The one table of codes. Tests and programs compare the code, never the text. */
+export const ERRORS = {
+  QUEUE_CONFIG_INVALID: { reasonCode: 0x83, status: 400, message: '{key} ({origin}): {problem}' },
+  QUEUE_CONNECTION_CLOSED: { reasonCode: 0x80, status: 503, message: 'the connection is closed' },
+  QUEUE_DATA_CORRUPT: { reasonCode: 0x80, status: 500, message: '{file}: {problem}' },
+  QUEUE_DATA_IN_USE: {
+    reasonCode: 0x88,
+    status: 503,
+    message:
+      'the data folder {directory} is in use by another server: stop that one, or give this one a folder of its own with --data'
+  },
+  QUEUE_DATA_VERSION: {
+    reasonCode: 0x88,
+    status: 503,
+    message: '{file} has format version {found}; this server reads version {expected}'
+  },
+  QUEUE_FILTER_INVALID: { reasonCode: 0x8f, status: 400, message: 'topic filter {filter}: {problem}' },
+  QUEUE_JOURNAL_CLOSED: { reasonCode: 0x8b, status: 503, message: 'the server is stopping' },
+  QUEUE_NOT_AUTHORIZED: { reasonCode: 0x87, status: 403, message: 'not authorized: {problem}' },
+  QUEUE_NOT_FOUND: { reasonCode: 0x80, status: 404, message: 'there is no {kind} {name}' },
+  QUEUE_PACKET_MALFORMED: { reasonCode: 0x81, status: 400, message: 'malformed packet: {problem}' },
+  QUEUE_PACKET_TOO_LARGE: {
+    reasonCode: 0x95,
+    status: 413,
+    message: 'packet of {bytes} bytes is larger than the limit of {limit} bytes'
+  },
+  QUEUE_PLUGIN_INVALID: { reasonCode: 0x83, status: 500, message: 'plugin {plugin}: {problem}' },
+  QUEUE_PLUGIN_MISSING: { reasonCode: 0x83, status: 500, message: 'plugin {plugin} needs plugin {missing}' },
+  QUEUE_PROTOCOL_ERROR: { reasonCode: 0x82, status: 400, message: 'protocol error: {problem}' },
+  QUEUE_STORE_FAILED: {
+    reasonCode: 0x97,
+    status: 503,
+    message: 'the store failed ({problem}): nothing more is accepted until the server is restarted'
+  },
+  QUEUE_STORE_FULL: { reasonCode: 0x97, status: 507, message: 'the store is full ({problem})' },
+  QUEUE_TOPIC_INVALID: { reasonCode: 0x90, status: 400, message: 'topic name {topic}: {problem}' }
+} as const satisfies Record<string, ErrorSpec>
+
+export type ErrorCode = keyof typeof ERRORS
+
+export interface ErrorOptions {
+  /** The error this one was made from. */
+  readonly cause?: unknown
+  /** Values for the message, and for programs that read the error. */
+  readonly detail?: Readonly<Record<string, unknown>>
+}
+
+/** The error of every part: a code from the table, a text for people, details for programs. */
+export class QueueError extends Error {
+  override readonly name = 'QueueError'
+  readonly code: ErrorCode
+  readonly detail: Readonly<Record<string, unknown>>
+
+  /**
+   * @param code a key of {@link ERRORS}.
+   * @param options cause, and the values named in the message.
+   */
+  constructor(code: ErrorCode, { cause, detail = {} }: ErrorOptions = {}) {
+    super(fill(ERRORS[code].message, detail), cause === undefined ? undefined : { cause })
+    this.code = code
+    this.detail = detail
+  }
+
+  /** MQTT 5 reason code to answer with. */
+  get reasonCode(): number {
+    return ERRORS[this.code].reasonCode
+  }
+
+  /** HTTP status to answer with. */
+  get status(): number {
+    return ERRORS[this.code].status
+  }
+}
+
+/** The text of anything thrown. */
+export function errorText(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+/** The system error code (`ENOSPC`) of anything thrown; `undefined` when it has none. */
+export function systemCode(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | null)?.code
+  return typeof code === 'string' ? code : undefined
+}
+
+function fill(template: string, detail: Readonly<Record<string, unknown>>): string {
+  return template.replace(/\{(\w+)\}/g, (_, name: string) => String(detail[name] ?? '?'))
+}

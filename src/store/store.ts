@@ -1,0 +1,196 @@
+import type { Message } from '../wire/message.ts'
+
+/**
+ * What a store must do. The core asks nothing else of storage, and every store passes the suite in
+ * `test/contract/store.ts`. Three parts, because they fail and forget differently:
+ *
+ * - the **lane** keeps messages: appended in sequence, never changed, synced before a publisher is acked;
+ * - the **state** keeps rows that change: sessions, subscriptions, streams, cursors; synced when asked;
+ * - the **notes** keep what was sent and acked since the last checkpoint: appended before bytes leave for a
+ *   subscriber, in order, not synced. A power cut may take their end, never a piece out of their middle.
+ */
+export interface Store {
+  readonly supports: StoreSupports
+  /**
+   * Opens, recovers, and answers with all that the core keeps in memory. Called once, before anything else.
+   * @throws QueueError QUEUE_DATA_IN_USE, QUEUE_DATA_VERSION, QUEUE_DATA_CORRUPT
+   */
+  open(): Promise<StoreContents>
+  readonly lane: LaneStore
+  readonly state: StateStore
+  readonly notes: NoteStore
+  /** Writes out what is pending, marks the stop as clean, releases everything. The core has checkpointed before. */
+  close(): Promise<void>
+}
+
+/** What a store can do; the contract suite skips what it says it cannot. */
+export interface StoreSupports {
+  /** Keeps what it took over a restart of the process. */
+  readonly isDurable: boolean
+}
+
+/**
+ * How the server stopped last time: `new` no earlier run; `clean` by close(); `process` killed, but the machine
+ * went on, so that what was written is all there; `machine` perhaps a power cut: what was not synced may be gone.
+ */
+export type LastStop = 'new' | 'clean' | 'process' | 'machine'
+
+/** All a store hands over at open. */
+export interface StoreContents {
+  readonly lastStop: LastStop
+  /** Name of this lane; half of every message id. */
+  readonly lane: string
+  /**
+   * The next sequence that was certainly never used for another message, as far as the store knows; 1 at first.
+   * (With weak `fsync` a lost record may have been delivered: its sequence must not come again.)
+   */
+  readonly nextSequence: number
+  /** Sequences of each stream that are still kept, in ascending order. */
+  readonly postings: Iterable<Posting>
+  readonly meta: ReadonlyMap<string, MetaRow>
+  readonly streams: readonly StreamRow[]
+  readonly sessions: readonly SessionRow[]
+  readonly subscriptions: readonly SubscriptionRow[]
+  /** Last checkpointed cursor of each session id: opaque bytes of the core. */
+  readonly cursors: ReadonlyMap<number, Buffer>
+  /** The notes since the checkpoint, oldest first: each is the bytes given to one append. */
+  readonly notes: readonly Buffer[]
+}
+
+/** A run of sequences of one stream. */
+export interface Posting {
+  readonly streamId: number
+  readonly sequences: readonly number[] | Float64Array
+}
+
+// ---- lane
+
+/** A message on its way into the lane. */
+export interface AppendedMessage {
+  readonly message: Message
+  readonly streamIds: readonly number[]
+  /** Bytes of its record in `buffers`. */
+  readonly recordBytes: number
+}
+
+/** What is committed together, in sequence order, without a gap inside. */
+export interface CommitBatch {
+  /** The records in the format of `journal/record.ts`, one behind the other; a record may span no two buffers. */
+  readonly buffers: readonly Buffer[]
+  readonly bytes: number
+  readonly messages: readonly AppendedMessage[]
+}
+
+/** A piece of the lane read back. */
+export interface LaneBlock {
+  /** The piece answers for every sequence from `from` to `to`, both included. */
+  readonly from: number
+  readonly to: number
+  /** The messages in it that are still kept, ascending. A sequence in the range without a message is gone. */
+  readonly messages: readonly Message[]
+  /** Bytes that keeping this block keeps in memory. */
+  readonly bytes: number
+}
+
+/** What is still wanted, for the janitor. A record is owed when one of these says so. */
+export interface Owed {
+  /** Of this stream, everything above the answer is owed; Infinity when nothing is. */
+  above(streamId: number): number
+  /** Sequences that were sent and not acked, ascending. */
+  readonly pending: readonly number[]
+}
+
+/** What the janitor did. */
+export interface ReleaseReport {
+  readonly freedBytes: number
+  readonly keptBytes: number
+}
+
+export interface LaneStore {
+  /**
+   * Makes a batch durable (as the fsync setting says). One call at a time.
+   * @throws QueueError QUEUE_STORE_FULL: nothing of the batch is kept, the lane stands as before, a later commit may
+   * pass; QUEUE_STORE_FAILED: the lane takes nothing more until it is opened again. Reading goes on in both cases.
+   */
+  commit(batch: CommitBatch): Promise<void>
+  /**
+   * The block that answers for `sequence`, which is at most the last committed one.
+   * @throws QueueError QUEUE_DATA_CORRUPT when it cannot be read.
+   */
+  read(sequence: number): Promise<LaneBlock>
+  /** Frees what is owed to nobody. Works in slices, beside commits and reads; one call at a time. */
+  release(owed: Owed): Promise<ReleaseReport>
+  /** Bytes that the lane takes on disk (in memory for a store without one). */
+  sizeBytes(): number
+}
+
+// ---- state
+
+export interface MetaRow {
+  readonly [key: string]: string | number | boolean | null
+}
+
+/** A distinct filter that some session subscribes to. Ids are never used again. */
+export interface StreamRow {
+  readonly streamId: number
+  readonly filter: string
+}
+
+/** A persistent session. A new incarnation (Clean Start) gets a new id. */
+export interface SessionRow {
+  /** 1 to 2^32 - 1, never used again. */
+  readonly sessionId: number
+  readonly clientId: string
+  readonly createdAt: number
+  /** Seconds after the disconnect until it ends; null: never. @see MQTT 5.0 section 3.1.2.11.2 */
+  readonly expirySeconds: number | null
+}
+
+export interface SubscriptionRow {
+  readonly sessionId: number
+  readonly filter: string
+  readonly streamId: number
+  readonly qos: number
+  /** Messages above this sequence belong to it. */
+  readonly fromSequence: number
+  readonly createdAt: number
+}
+
+/** One change of one row; `null` deletes it. */
+export type StateChange =
+  | { readonly table: 'meta'; readonly key: string; readonly row: MetaRow | null }
+  | { readonly table: 'stream'; readonly key: number; readonly row: StreamRow | null }
+  | { readonly table: 'session'; readonly key: number; readonly row: SessionRow | null }
+  | { readonly table: 'subscription'; readonly key: SubscriptionKey; readonly row: SubscriptionRow | null }
+  | { readonly table: 'cursor'; readonly key: number; readonly row: Buffer | null }
+
+export interface SubscriptionKey {
+  readonly sessionId: number
+  readonly filter: string
+}
+
+export interface StateStore {
+  /**
+   * Applies all changes or none, in the order of the calls. Calls made while a write is under way are grouped.
+   * With `sync` it is on stable storage when the promise resolves, whatever the fsync setting.
+   * @throws QueueError QUEUE_STORE_FULL or QUEUE_STORE_FAILED: none of the changes counts.
+   */
+  write(changes: readonly StateChange[], options: { sync: boolean }): Promise<void>
+}
+
+// ---- notes
+
+export interface NoteStore {
+  /**
+   * Appends a note; resolves when it would survive a kill of the process (it is not synced). One call at a time.
+   * A note that cannot be written must not be missing in silence: after a restart `lastStop` is then `machine`.
+   */
+  append(note: Buffer): Promise<void>
+  /**
+   * Applies a checkpoint: writes the changes with sync, and from then on notes appended before the call are not
+   * handed over at open any more; notes appended during and after the call are.
+   */
+  checkpoint(changes: readonly StateChange[]): Promise<void>
+  /** Bytes of notes since the last checkpoint. */
+  sizeBytes(): number
+}

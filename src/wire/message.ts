@@ -1,0 +1,130 @@
+import { buildPublish, NOTHING, QOS_MASK } from './publish.ts'
+import { readVarint, varintBytes, varintValue } from './varint.ts'
+
+/**
+ * One PUBLISH, kept as the bytes of its packet. The same bytes go to disk and to every subscriber of that
+ * protocol version; whoever sends them patches the first byte and the packet id in his own copy. Other forms
+ * (other version, with or without packet id) are built once and shared.
+ *
+ * ```
+ * bytes  ...[ 0x3q | remaining length | topic length, topic | packet id | properties | payload ]...
+ *           ^offset                                         ^offset + idOffset (QoS > 0)       ^offset + length
+ * ```
+ */
+export class Message {
+  /** Place in the lane; 0 when it is not in the journal. */
+  sequence = 0
+  /** When it was accepted, milliseconds since 1970. */
+  acceptedAt = 0
+  /** When it is worthless, milliseconds since 1970; 0: never. @see MQTT 5.0 section 3.3.2.3.3 */
+  expiresAt = 0
+  /** Client id of the publisher; '' when it came from inside. */
+  publisher = ''
+  readonly bytes: Buffer
+  readonly offset: number
+  readonly length: number
+  /** Whether the packet is in the format of MQTT 5 (with properties). */
+  readonly isV5: boolean
+  /** QoS of the publish, 0 to 2. */
+  readonly qos: number
+  /** From `offset` to just behind the topic: where the packet id is, when there is one. */
+  readonly idOffset: number
+  readonly #topicOffset: number
+  #forms: (Message | undefined)[] | undefined
+
+  /** Takes a checked PUBLISH packet at bytes[offset .. offset + length). */
+  constructor(bytes: Buffer, offset: number, length: number, isV5: boolean) {
+    this.bytes = bytes
+    this.offset = offset
+    this.length = length
+    this.isV5 = isV5
+    this.qos = (bytes[offset]! & QOS_MASK) >> 1
+    let at = offset + 1
+    while (bytes[at]! > 127) at++
+    at++
+    this.#topicOffset = at - offset
+    this.idOffset = at + 2 + ((bytes[at]! << 8) | bytes[at + 1]!) - offset
+  }
+
+  /** Builds a message from its parts (in-process publishes, tests). Properties without their length; MQTT 5 when given. */
+  static from(parts: {
+    topicField: Buffer
+    payload: Buffer
+    qos: number
+    isRetained?: boolean
+    properties?: Buffer | null
+  }): Message {
+    const properties = parts.properties ?? null
+    const packet = buildPublish({
+      header: 0x30 | (parts.qos << 1) | (parts.isRetained ? 1 : 0),
+      topicField: parts.topicField,
+      hasPacketId: parts.qos > 0,
+      properties,
+      payload: parts.payload
+    })
+    return new Message(packet, 0, packet.length, properties !== null)
+  }
+
+  /** Whether the publisher asked to retain it. */
+  get isRetained(): boolean {
+    return (this.bytes[this.offset]! & 1) === 1
+  }
+
+  /** The topic name. */
+  topic(): string {
+    return this.bytes.toString('utf8', this.offset + this.#topicOffset + 2, this.offset + this.idOffset)
+  }
+
+  /** A view of the payload. */
+  payload(): Buffer {
+    return this.bytes.subarray(this.#payloadStart(), this.offset + this.length)
+  }
+
+  /** A view of the MQTT 5 properties without their length; empty for 3.1.1. */
+  properties(): Buffer {
+    if (!this.isV5) return NOTHING
+    const at = this.#afterId()
+    const packed = readVarint(this.bytes, at, this.offset + this.length)
+    const start = at + varintBytes(packed)
+    return this.bytes.subarray(start, start + varintValue(packed))
+  }
+
+  /**
+   * This message in the form a receiver needs: MQTT 5 or not, with room for a packet id (QoS > 0) or without.
+   * Built once each, then shared. 3.1.1 receivers get no properties; 5 receivers of a 3.1.1 publish an empty set.
+   */
+  form(isV5: boolean, hasPacketId: boolean): Message {
+    if (isV5 === this.isV5 && hasPacketId === this.qos > 0) return this
+    this.#forms ??= [undefined, undefined, undefined, undefined]
+    const slot = (isV5 ? 2 : 0) + (hasPacketId ? 1 : 0)
+    return (this.#forms[slot] ??= this.#build(isV5, hasPacketId))
+  }
+
+  #build(isV5: boolean, hasPacketId: boolean): Message {
+    const packet = buildPublish({
+      // the QoS bits tell the form whether it has a packet id; the sender writes its own first byte
+      header: (this.bytes[this.offset]! & ~QOS_MASK) | (hasPacketId ? Math.max(this.qos, 1) << 1 : 0),
+      topicField: this.bytes.subarray(this.offset + this.#topicOffset, this.offset + this.idOffset),
+      hasPacketId,
+      properties: isV5 ? this.properties() : null,
+      payload: this.payload()
+    })
+    const form = new Message(packet, 0, packet.length, isV5)
+    form.sequence = this.sequence
+    form.acceptedAt = this.acceptedAt
+    form.expiresAt = this.expiresAt
+    form.publisher = this.publisher
+    return form
+  }
+
+  #afterId(): number {
+    return this.offset + this.idOffset + (this.qos > 0 ? 2 : 0)
+  }
+
+  #payloadStart(): number {
+    const at = this.#afterId()
+    if (!this.isV5) return at
+    const packed = readVarint(this.bytes, at, this.offset + this.length)
+    return at + varintBytes(packed) + varintValue(packed)
+  }
+}
