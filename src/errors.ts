@@ -25,7 +25,12 @@ export const ERRORS = {
     message: '{file} has format version {found}; this server reads version {expected}'
   },
   QUEUE_FILTER_INVALID: { reasonCode: 0x8f, status: 400, message: 'topic filter {filter}: {problem}' },
-  QUEUE_JOURNAL_CLOSED: { reasonCode: 0x8b, status: 503, message: 'the server is stopping' },
+  QUEUE_SERVER_STOPPING: { reasonCode: 0x8b, status: 503, message: 'the server is stopping' },
+  QUEUE_KEEP_ALIVE_TIMEOUT: {
+    reasonCode: 0x8d,
+    status: 408,
+    message: 'nothing was heard for one and a half times the keep alive of {seconds} s'
+  },
   QUEUE_NOT_AUTHORIZED: { reasonCode: 0x87, status: 403, message: 'not authorized: {problem}' },
   QUEUE_NOT_FOUND: { reasonCode: 0x80, status: 404, message: 'there is no {kind} {name}' },
   QUEUE_PACKET_MALFORMED: { reasonCode: 0x81, status: 400, message: 'malformed packet: {problem}' },
@@ -37,12 +42,37 @@ export const ERRORS = {
   QUEUE_PLUGIN_INVALID: { reasonCode: 0x83, status: 500, message: 'plugin {plugin}: {problem}' },
   QUEUE_PLUGIN_MISSING: { reasonCode: 0x83, status: 500, message: 'plugin {plugin} needs plugin {missing}' },
   QUEUE_PROTOCOL_ERROR: { reasonCode: 0x82, status: 400, message: 'protocol error: {problem}' },
+  QUEUE_QOS_UNSUPPORTED: {
+    reasonCode: 0x9b,
+    status: 400,
+    message: 'QoS 2 is not supported yet: publish with QoS 0 or 1'
+  },
+  QUEUE_RETAIN_UNSUPPORTED: {
+    reasonCode: 0x9a,
+    status: 400,
+    message: 'retained messages are not supported yet: publish without the retain flag'
+  },
+  QUEUE_SESSION_TAKEN_OVER: {
+    reasonCode: 0x8e,
+    status: 409,
+    message: 'another connection with the same client id has taken the session over'
+  },
   QUEUE_STORE_FAILED: {
     reasonCode: 0x97,
     status: 503,
     message: 'the store failed ({problem}): nothing more is accepted until the server is restarted'
   },
   QUEUE_STORE_FULL: { reasonCode: 0x97, status: 507, message: 'the store is full ({problem})' },
+  QUEUE_SUBSCRIPTION_ID_UNSUPPORTED: {
+    reasonCode: 0xa1,
+    status: 400,
+    message: 'subscription identifiers are not supported yet, as CONNACK says'
+  },
+  QUEUE_TOPIC_ALIAS_INVALID: {
+    reasonCode: 0x94,
+    status: 400,
+    message: 'a topic alias was used although CONNACK allows none'
+  },
   QUEUE_TOPIC_INVALID: { reasonCode: 0x90, status: 400, message: 'topic name {topic}: {problem}' }
 } as const satisfies Record<string, ErrorSpec>
 

@@ -29,7 +29,11 @@ export function topicProblem(topic: string): string | null {
 }
 
 /** What is wrong with a topic filter; `null` when it is legal. @see MQTT section 4.7.1 */
-export function filterProblem(filter: string): string | null {
+export function filterProblem(filter: string, maxLevels = Number.POSITIVE_INFINITY): string | null {
+  return wildcardProblem(filter) ?? levelsProblem(filter, maxLevels)
+}
+
+function wildcardProblem(filter: string): string | null {
   if (filter.length === 0) return 'is empty' // [MQTT-4.7.3-1]
   if (filter.includes('\0')) return 'has the character U+0000'
   if (Buffer.byteLength(filter) > MAX_TOPIC_BYTES) return 'is longer than 65,535 bytes'
@@ -44,15 +48,15 @@ export function filterProblem(filter: string): string | null {
   return null
 }
 
-/** Throws QUEUE_TOPIC_INVALID unless the name is legal. */
-export function assertTopic(topic: string): void {
-  const problem = topicProblem(topic)
+/** Throws QUEUE_TOPIC_INVALID unless the name is legal and has at most `maxLevels` levels. */
+export function assertTopic(topic: string, maxLevels = Number.POSITIVE_INFINITY): void {
+  const problem = topicProblem(topic) ?? levelsProblem(topic, maxLevels)
   if (problem) throw new QueueError('QUEUE_TOPIC_INVALID', { detail: { topic: quote(topic), problem } })
 }
 
-/** Throws QUEUE_FILTER_INVALID unless the filter is legal. */
-export function assertFilter(filter: string): void {
-  const problem = filterProblem(filter)
+/** Throws QUEUE_FILTER_INVALID unless the filter is legal and has at most `maxLevels` levels. */
+export function assertFilter(filter: string, maxLevels = Number.POSITIVE_INFINITY): void {
+  const problem = filterProblem(filter, maxLevels)
   if (problem) throw new QueueError('QUEUE_FILTER_INVALID', { detail: { filter: quote(filter), problem } })
 }
 
@@ -62,6 +66,14 @@ export function filterReachesQueue(filter: string, queue: string): boolean {
   if (first === queue) return true
   // [MQTT-4.7.2-1] a wildcard first level does not reach topics that start with $
   return (first === '#' || first === '+') && !queue.startsWith('$')
+}
+
+function levelsProblem(name: string, maxLevels: number): string | null {
+  let levels = 1
+  for (let at = name.indexOf('/'); at >= 0; at = name.indexOf('/', at + 1)) levels++
+  return levels > maxLevels
+    ? `has ${levels} levels, more than the limit of ${maxLevels} (maxTopicLevels)`
+    : null
 }
 
 function quote(name: string): string {

@@ -25,14 +25,9 @@ const FLAG_BATCH_START = 2
 
 /** What is written of one message. */
 export interface RecordFields {
-  readonly sequence: number
-  readonly acceptedAt: number
   readonly expiresAt: number
-  readonly streamIds: readonly number[]
   /** Client id of the publisher in UTF-8, at most 65,535 bytes. */
   readonly publisher: Buffer
-  /** Whether this record is the first of a commit: all before it was durable when it was written. */
-  readonly isBatchStart: boolean
   /** First byte of the packet as it is to be kept. */
   readonly header: number
   readonly isV5: boolean
@@ -56,17 +51,30 @@ export function recordLength(streams: number, publisherBytes: number, packetByte
   return RECORD_PREFIX_BYTES + FIXED_BODY_BYTES + 4 * streams + publisherBytes + packetBytes
 }
 
-/** Writes a record at `offset`, where there must be room for {@link recordLength}; returns the packet's offset. */
-export function writeRecord(target: Buffer, offset: number, fields: RecordFields): number {
+/**
+ * Writes a record at `offset`, where there must be room for {@link recordLength}.
+ * @param streamIds the streams it belongs to.
+ * @param isBatchStart whether it is the first of a commit: all before it was durable when it was written.
+ * @returns the offset of the packet in it.
+ */
+export function writeRecord(
+  target: Buffer,
+  offset: number,
+  fields: RecordFields,
+  streamIds: readonly number[],
+  sequence: number,
+  acceptedAt: number,
+  isBatchStart: boolean
+): number {
   let at = offset + RECORD_PREFIX_BYTES
   target[at] = TYPE_MESSAGE
-  target[at + 1] = (fields.isV5 ? FLAG_V5 : 0) | (fields.isBatchStart ? FLAG_BATCH_START : 0)
-  target.writeUIntLE(fields.sequence, at + 2, 6)
-  target.writeDoubleLE(fields.acceptedAt, at + 8)
+  target[at + 1] = (fields.isV5 ? FLAG_V5 : 0) | (isBatchStart ? FLAG_BATCH_START : 0)
+  target.writeUIntLE(sequence, at + 2, 6)
+  target.writeDoubleLE(acceptedAt, at + 8)
   target.writeDoubleLE(fields.expiresAt, at + 16)
-  target.writeUInt16LE(fields.streamIds.length, at + 24)
+  target.writeUInt16LE(streamIds.length, at + 24)
   at += 26
-  for (const id of fields.streamIds) at = target.writeUInt32LE(id, at)
+  for (const id of streamIds) at = target.writeUInt32LE(id, at)
   at = target.writeUInt16LE(fields.publisher.length, at)
   if (fields.publisher.length > 0) at += fields.publisher.copy(target, at)
   const packetAt = at

@@ -94,7 +94,7 @@ export interface LaneBlock {
 
 /** What is still wanted, for the janitor. A record is owed when one of these says so. */
 export interface Owed {
-  /** Of this stream, everything above the answer is owed; Infinity when nothing is. */
+  /** Of this stream, everything above the answer is owed. It answers for every id, also for one not known to anybody. */
   above(streamId: number): number
   /** Sequences that were sent and not acked, ascending. */
   readonly pending: readonly number[]

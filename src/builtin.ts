@@ -1,0 +1,11 @@
+import { introspection } from '../plugins/introspection/index.ts'
+import { storeLocal } from '../plugins/store-local/index.ts'
+import { storeMemory } from '../plugins/store-memory/index.ts'
+import type { Settings } from './config/settings.ts'
+import type { Plugin } from './plugin.ts'
+
+/** The plugins a server of these settings runs with, in the order of set-up. */
+export function builtinPlugins(settings: Settings): readonly Plugin[] {
+  const store = settings.store === 'memory' ? storeMemory : storeLocal
+  return [store, introspection]
+}

@@ -1,0 +1,118 @@
+import type { Settings } from '../config/settings.ts'
+import { errorText } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import type { Plugin } from '../plugin.ts'
+import { CommandError, EXIT } from './command.ts'
+import { firstScreen } from './first-screen.ts'
+import { ReadyFile } from './ready-file.ts'
+import { explainStartFailure } from './start-failure.ts'
+import { isColoured, writeLine } from './terminal.ts'
+import { packageVersion } from './version.ts'
+
+/** Where a server listens; the host is an IP address. */
+export interface Address {
+  readonly host: string
+  readonly port: number
+}
+
+/** What the command needs of a running server. */
+export interface RunningServer {
+  readonly mqttAddress: Address
+  readonly httpAddress: Address
+  readonly aedesVersion: string
+  /** Stops accepting, writes out what is pending, and releases everything. */
+  stop(): Promise<void>
+}
+
+/** Starts a server; resolves once everything listens. */
+export type CreateServer = (options: {
+  readonly settings: Settings
+  readonly plugins: readonly Plugin[]
+  readonly log: Logger
+}) => Promise<RunningServer>
+
+/** A log with the severity for what ends the process. */
+export interface FatalLogger extends Logger {
+  fatal(fields: object, text: string): void
+}
+
+/** All that a run of the server is made of. */
+export interface ServeOptions {
+  readonly settings: Settings
+  readonly plugins: readonly Plugin[]
+  readonly createServer: CreateServer
+  readonly log: FatalLogger
+}
+
+/**
+ * Runs a server until the first SIGTERM or SIGINT and stops it cleanly; a second signal ends the process at once
+ * with 1. A fault (an error nobody caught) ends it with 70: better none than a half-dead server.
+ * @returns the exit code after a clean stop.
+ * @throws CommandError, QueueError and others when the server cannot start or stop.
+ */
+export async function serve({ settings, plugins, createServer, log }: ServeOptions): Promise<number> {
+  const readyFile = new ReadyFile(settings.readyFile)
+  process.once('exit', () => readyFile.remove()) // however it ends, short of a kill
+  process.stdout.on('error', () => {}) // a closed terminal must not stop the server
+  endOnFault(log)
+  const signal = firstSignal()
+  const server = await createServer({ settings, plugins, log }).catch(error => {
+    throw explainStartFailure(error, settings)
+  })
+  try {
+    const { mqttAddress: mqtt, httpAddress: http, aedesVersion } = server
+    const addresses = { mqtt, http }
+    const isGuarded = plugins.some(plugin => plugin.name === 'auth')
+    writeLine(
+      firstScreen(
+        { settings, ...addresses, aedesVersion, version: packageVersion(), isGuarded },
+        isColoured()
+      )
+    )
+    readyFile.write(addresses)
+    writeLine(`${await signal}: stopping. A second one ends at once.`)
+  } finally {
+    readyFile.remove()
+    await stop(server)
+  }
+  writeLine('Stopped; everything accepted is stored.')
+  return EXIT.done
+}
+
+async function stop(server: RunningServer): Promise<void> {
+  try {
+    await server.stop()
+  } catch (error) {
+    throw new CommandError(
+      `the server did not stop cleanly (${errorText(error)}): it will recover at the next start`,
+      {
+        cause: error
+      }
+    )
+  }
+}
+
+function firstSignal(): Promise<NodeJS.Signals> {
+  return new Promise(resolve => {
+    let count = 0
+    const onSignal = (signal: NodeJS.Signals): void => {
+      count += 1
+      if (count > 1) process.exit(EXIT.failed)
+      resolve(signal)
+    }
+    process.on('SIGTERM', onSignal)
+    process.on('SIGINT', onSignal)
+  })
+}
+
+function endOnFault(log: FatalLogger): void {
+  const onFault = (error: unknown, kind: string): void => {
+    try {
+      log.fatal({ err: error }, `${kind}: ${errorText(error)}`)
+    } finally {
+      process.exit(EXIT.fault)
+    }
+  }
+  process.on('uncaughtException', error => onFault(error, 'uncaught exception'))
+  process.on('unhandledRejection', error => onFault(error, 'unhandled rejection'))
+}

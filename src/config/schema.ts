@@ -1,0 +1,190 @@
+/** JSON Schema of one setting, in the vocabulary that the configuration uses. */
+export type SettingSchema = {
+  readonly description: string
+  readonly examples?: readonly unknown[]
+} & (
+  | { readonly type: 'integer'; readonly minimum: number; readonly maximum: number; readonly default: number }
+  | { readonly type: 'boolean'; readonly default: boolean }
+  | { readonly type: 'string'; readonly enum: readonly string[]; readonly default: string }
+  | { readonly type: 'string'; readonly minLength?: number; readonly default: string }
+  | {
+      readonly type: 'array'
+      readonly items: { readonly type: 'string'; readonly pattern: string }
+      readonly uniqueItems: true
+      readonly default: readonly string[]
+    }
+  | {
+      readonly type: 'object'
+      readonly additionalProperties: { readonly type: 'object' }
+      readonly default: Readonly<Record<string, object>>
+    }
+)
+
+const GIBIBYTE = 1_073_741_824
+
+/**
+ * Every setting: its key, meaning, bounds and default, said here and nowhere else. Flags, environment variables,
+ * help texts, refusals, the `Settings` type and the table in the README are made from it.
+ */
+export const SETTING_SCHEMAS = {
+  host: {
+    type: 'string',
+    minLength: 1,
+    default: '127.0.0.1',
+    description: 'Address to listen on, for MQTT and HTTP. 0.0.0.0 or :: is every address of the machine.'
+  },
+  mqttPort: {
+    type: 'integer',
+    minimum: 0,
+    maximum: 65_535,
+    default: 1883,
+    description: 'TCP port for MQTT. 0 takes any free one.'
+  },
+  httpPort: {
+    type: 'integer',
+    minimum: 0,
+    maximum: 65_535,
+    default: 8080,
+    description: 'TCP port for HTTP and for MQTT over WebSocket (/mqtt). 0 takes any free one.'
+  },
+  data: {
+    type: 'string',
+    minLength: 1,
+    default: './data',
+    description: 'Folder of the local store; made when it is missing. Relative to the current folder.'
+  },
+  store: {
+    type: 'string',
+    enum: ['local', 'memory'],
+    default: 'local',
+    description:
+      'Where messages and sessions are kept: local in the data folder, memory until the server stops.'
+  },
+  fsync: {
+    type: 'string',
+    enum: ['always', 'interval', 'off'],
+    default: 'always',
+    description:
+      'When the local store syncs messages to the disk: always before the ack; interval every fsyncIntervalMs; off when the system likes. With interval and off a power cut may cost messages that were acked.'
+  },
+  fsyncIntervalMs: {
+    type: 'integer',
+    minimum: 1,
+    maximum: 60_000,
+    default: 200,
+    description: 'Milliseconds between two syncs with fsync interval.'
+  },
+  logLevel: {
+    type: 'string',
+    enum: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
+    default: 'info',
+    description: 'Least severity that is logged (JSON lines on stderr).'
+  },
+  readyFile: {
+    type: 'string',
+    default: '',
+    description:
+      'File that is written once everything listens (JSON: mqtt and http with host and port, pid) and removed at the stop. Empty: none.'
+  },
+  maxInflight: {
+    type: 'integer',
+    minimum: 1,
+    maximum: 65_535,
+    default: 100,
+    description:
+      'Most QoS 1 messages sent to a session and not yet acked. MQTT 5 clients may ask for fewer (Receive Maximum).'
+  },
+  maxPacketBytes: {
+    type: 'integer',
+    minimum: 1024,
+    maximum: 268_435_460, // [MQTT 2.1.4] the largest packet that the protocol has
+    default: 16_777_216,
+    description: 'Largest packet taken from a client, in bytes.'
+  },
+  maxConnectPacketBytes: {
+    type: 'integer',
+    minimum: 256,
+    maximum: 268_435_460,
+    default: 262_144,
+    description: 'Largest packet taken from a client that is not yet accepted (CONNECT), in bytes.'
+  },
+  connectTimeoutMs: {
+    type: 'integer',
+    minimum: 10,
+    maximum: 600_000,
+    default: 10_000,
+    description: 'Milliseconds that a connection has until its CONNECT is accepted.'
+  },
+  maxTopicLevels: {
+    type: 'integer',
+    minimum: 1,
+    maximum: 65_535,
+    default: 128,
+    description: 'Most levels of a topic or topic filter.'
+  },
+  maxSocketBytes: {
+    type: 'integer',
+    minimum: 1024,
+    maximum: GIBIBYTE,
+    default: 4_194_304,
+    description: 'Bytes waiting to be sent to one connection above which QoS 0 messages for it are dropped.'
+  },
+  cacheBytes: {
+    type: 'integer',
+    minimum: 0,
+    maximum: 64 * GIBIBYTE,
+    default: 33_554_432,
+    description: 'Memory for messages read back from the store, in bytes.'
+  },
+  maxPendingBytes: {
+    type: 'integer',
+    minimum: 1024,
+    maximum: 64 * GIBIBYTE,
+    default: 67_108_864,
+    description: 'Bytes of messages waiting to be stored above which publishers are held back.'
+  },
+  checkpointMs: {
+    type: 'integer',
+    minimum: 10,
+    maximum: 600_000,
+    default: 5000,
+    description: 'Milliseconds between two checkpoints of what each session has received.'
+  },
+  segmentBytes: {
+    type: 'integer',
+    minimum: 4096,
+    maximum: GIBIBYTE,
+    default: 67_108_864,
+    description: 'Size at which the local store begins a new file of messages, in bytes.'
+  },
+  allowedOrigins: {
+    type: 'array',
+    items: { type: 'string', pattern: '^https?://[^/\\s]+$' },
+    uniqueItems: true,
+    default: [],
+    examples: ['https://app.example'],
+    description: "Origins whose web pages may use HTTP and WebSocket, besides the server's own."
+  },
+  allowedHosts: {
+    type: 'array',
+    items: { type: 'string', pattern: '^[^/\\s]+$' },
+    uniqueItems: true,
+    default: [],
+    examples: ['queue.example'],
+    description: 'Names by which HTTP may call the server (Host), besides its address and localhost.'
+  },
+  plugins: {
+    type: 'object',
+    additionalProperties: { type: 'object' },
+    default: {},
+    examples: ['{"introspection": {}}'],
+    description: 'Options of the plugins, by the name of the plugin.'
+  }
+} as const satisfies Record<string, SettingSchema>
+
+/** The schema that a complete configuration fulfils; a configuration file may leave out any key. */
+export const SETTINGS_SCHEMA = {
+  type: 'object',
+  additionalProperties: false,
+  properties: SETTING_SCHEMAS
+} as const

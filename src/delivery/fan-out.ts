@@ -1,0 +1,48 @@
+import type { Route } from '../routing/router.ts'
+import type { Message } from '../wire/message.ts'
+import { PUBLISH } from '../wire/publish.ts'
+import type { Outlet } from './outlet.ts'
+import type { Subscription } from './subscription.ts'
+
+/**
+ * Sends messages that no store keeps for the receiver: a QoS 0 publish to all connected subscribers, and a committed
+ * one to those with a subscription of QoS 0 only. One copy for each session. @see MQTT 5.0 section 3.3.4
+ */
+export class FanOut {
+  #round = 0
+
+  /** A QoS 0 publish. `crowded` is called for each receiver whose socket is filling up. */
+  publish(route: Route<Subscription>, message: Message, crowded: (outlet: Outlet) => void): void {
+    const round = ++this.#round
+    for (const { online } of route.streams) {
+      for (const { session } of online) {
+        const { outlet } = session
+        if (!outlet || session.lastFanOut === round) continue
+        session.lastFanOut = round
+        outlet.publishUnacked(message.form(outlet.isV5, false), PUBLISH)
+        if (outlet.isCrowded) crowded(outlet)
+      }
+    }
+  }
+
+  /** A committed message, for subscriptions of QoS 0: sessions that get it with QoS 1 are left out. */
+  committed(route: Route<Subscription>, message: Message): void {
+    const round = ++this.#round
+    for (const { online, online0 } of route.streams) {
+      if (online0 === 0) continue
+      for (const { session, qos } of online) {
+        const { outlet } = session
+        if (qos > 0 || !outlet || session.lastFanOut === round) continue
+        session.lastFanOut = round
+        if (!hasDurable(route, session.subscriptions)) {
+          outlet.publishUnacked(message.form(outlet.isV5, false), PUBLISH)
+        }
+      }
+    }
+  }
+}
+
+function hasDurable(route: Route<Subscription>, own: ReadonlyMap<string, Subscription>): boolean {
+  if (own.size === 1) return false
+  return route.durable.some(({ filter }) => (own.get(filter)?.qos ?? 0) > 0)
+}

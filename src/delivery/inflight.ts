@@ -1,0 +1,111 @@
+const PACKET_IDS = 65_535
+
+/** A message that was sent and is not acked. */
+export interface InflightEntry {
+  /** Grows by at least one with every first delivery of a session; the packet id follows from it. */
+  readonly counter: number
+  readonly sequence: number
+  /** Whether it was sent on the present connection. */
+  isSent: boolean
+}
+
+/** The packet id of a delivery: 1 to 65,535, round and round. */
+export function packetIdOf(counter: number): number {
+  return (counter % PACKET_IDS) + 1
+}
+
+/**
+ * What is inflight for one session, in the order in which it was first sent. Acks may come in any order: an entry
+ * that is never acked stays behind while ids go round past it, and costs one slot.
+ */
+export class Inflight {
+  /** In order of insertion, which is the order of counters. */
+  readonly #byId = new Map<number, InflightEntry>()
+  #nextCounter = 0
+  #outstanding = 0
+  #resend: InflightEntry[] = []
+
+  /** Messages sent and not acked, those of earlier connections included. */
+  get size(): number {
+    return this.#byId.size
+  }
+
+  /** Messages sent on the present connection and not acked: what the window limits. */
+  get outstanding(): number {
+    return this.#outstanding
+  }
+
+  /** The counter of the next first delivery, or a later one when ids in use must be skipped. */
+  get nextCounter(): number {
+    return this.#nextCounter
+  }
+
+  set nextCounter(counter: number) {
+    this.#nextCounter = counter
+  }
+
+  /** All entries, oldest first. */
+  entries(): Iterable<InflightEntry> {
+    return this.#byId.values()
+  }
+
+  /** Steps over ids in use; false when all 65,535 are. Afterwards `nextCounter` is free. */
+  findFree(): boolean {
+    if (this.#byId.size >= PACKET_IDS) return false
+    while (this.#byId.has(packetIdOf(this.#nextCounter))) this.#nextCounter++
+    return true
+  }
+
+  /** Enters a first delivery under `nextCounter`, which must be free, and returns its packet id. */
+  send(sequence: number): number {
+    const counter = this.#nextCounter++
+    const packetId = packetIdOf(counter)
+    this.#byId.set(packetId, { counter, sequence, isSent: true })
+    this.#outstanding++
+    return packetId
+  }
+
+  /** Takes an entry out; undefined when nothing is inflight under this packet id. */
+  ack(packetId: number): InflightEntry | undefined {
+    const entry = this.#byId.get(packetId)
+    if (!entry) return undefined
+    this.#byId.delete(packetId)
+    if (entry.isSent) this.#outstanding--
+    return entry
+  }
+
+  /** A new connection: everything inflight is to be sent again, in order, before anything else. */
+  connect(): void {
+    this.#outstanding = 0
+    this.#resend = []
+    for (const entry of this.#byId.values()) {
+      entry.isSent = false
+      this.#resend.push(entry)
+    }
+    this.#resend.reverse()
+  }
+
+  /** The next entry to be sent again on this connection; undefined when there is none. */
+  nextResend(): InflightEntry | undefined {
+    for (;;) {
+      const entry = this.#resend[this.#resend.length - 1]
+      // acked before its turn came
+      if (entry && this.#byId.get(packetIdOf(entry.counter)) !== entry) this.#resend.pop()
+      else return entry
+    }
+  }
+
+  /** The entry of {@link nextResend} was sent. */
+  resent(): void {
+    const entry = this.#resend.pop()
+    if (!entry) return
+    entry.isSent = true
+    this.#outstanding++
+  }
+
+  /** Puts back an entry found in the store; call in order of counters. */
+  restore(counter: number, sequence: number): void {
+    this.#byId.set(packetIdOf(counter), { counter, sequence, isSent: false })
+    if (counter >= this.#nextCounter) this.#nextCounter = counter + 1
+  }
+}

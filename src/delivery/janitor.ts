@@ -1,0 +1,63 @@
+import { errorText } from '../errors.ts'
+import type { Journal } from '../journal/journal.ts'
+import type { Logger } from '../log.ts'
+import type { Router } from '../routing/router.ts'
+import type { LaneStore, Owed } from '../store/store.ts'
+import type { Sessions } from './sessions.ts'
+import type { Subscription } from './subscription.ts'
+
+export interface JanitorOptions {
+  readonly lane: LaneStore
+  readonly journal: Journal
+  readonly router: Router<Subscription>
+  readonly sessions: Sessions
+  readonly log: Logger
+}
+
+/** Frees what nobody waits for any more: entries of streams in memory, records on disk. */
+export class Janitor {
+  readonly #options: JanitorOptions
+  #running: Promise<void> | null = null
+
+  constructor(options: JanitorOptions) {
+    this.#options = options
+  }
+
+  /** One round; a call during a round answers with that round. Never rejects: what fails is logged and tried again. */
+  run(): Promise<void> {
+    this.#running ??= this.#round().finally(() => {
+      this.#running = null
+    })
+    return this.#running
+  }
+
+  async #round(): Promise<void> {
+    const { lane, log } = this.#options
+    try {
+      const { freedBytes, keptBytes } = await lane.release(this.#owed())
+      if (freedBytes > 0) log.debug({ freedBytes, keptBytes }, 'freed what is acked')
+    } catch (cause) {
+      log.error({ err: cause }, `acked messages could not be freed: ${errorText(cause)}`)
+    }
+  }
+
+  /**
+   * What is owed at this moment. What is taken up or acked later is owed less, and all that is accepted later counts
+   * as owed, so the answer stays safe while the round goes on.
+   */
+  #owed(): Owed {
+    const head = this.#options.journal.headSequence
+    const low = new Map<number, number>()
+    for (const stream of this.#options.router.streams) {
+      const sequence = stream.lowSequence()
+      low.set(stream.streamId, sequence)
+      stream.sequences.trimThrough(Math.min(sequence, stream.sequences.last))
+    }
+    const pending: number[] = []
+    for (const session of this.#options.sessions.all()) {
+      for (const entry of session.inflight.entries()) pending.push(entry.sequence)
+    }
+    pending.sort((a, b) => a - b)
+    return { above: streamId => Math.min(low.get(streamId) ?? head, head), pending }
+  }
+}

@@ -1,0 +1,49 @@
+import type { StateChange } from '../store/store.ts'
+import type { Session } from './session.ts'
+import type { Subscription } from './subscription.ts'
+
+/** The row of a session, with this expiry. */
+export function sessionChange(session: Session, expirySeconds: number | null): StateChange {
+  const { sessionId, clientId, createdAt } = session
+  return { table: 'session', key: sessionId, row: { sessionId, clientId, createdAt, expirySeconds } }
+}
+
+/** The row of a cursor. */
+export function cursorChange(session: Session, row: Buffer): StateChange {
+  return { table: 'cursor', key: session.sessionId, row }
+}
+
+/** A subscription, and its stream: the stream's row is on stable storage before any record uses its id. */
+export function subscribeChanges(session: Session, subscription: Subscription): StateChange[] {
+  const { sessionId } = session
+  const { filter, qos, fromSequence, createdAt, stream } = subscription
+  const { streamId } = stream
+  return [
+    { table: 'stream', key: streamId, row: { streamId, filter } },
+    {
+      table: 'subscription',
+      key: { sessionId, filter },
+      row: { sessionId, filter, streamId, qos, fromSequence, createdAt }
+    }
+  ]
+}
+
+/** Takes a subscription out, and its stream with the last. */
+export function unsubscribeChanges(subscription: Subscription): StateChange[] {
+  const { session, filter, stream } = subscription
+  const changes: StateChange[] = [
+    { table: 'subscription', key: { sessionId: session.sessionId, filter }, row: null }
+  ]
+  if (stream.subscribers === 1) changes.push({ table: 'stream', key: stream.streamId, row: null })
+  return changes
+}
+
+/** Takes a session out with all that belongs to it. */
+export function endChanges(session: Session): StateChange[] {
+  const { sessionId } = session
+  return [
+    { table: 'session', key: sessionId, row: null },
+    { table: 'cursor', key: sessionId, row: null },
+    ...[...session.subscriptions.values()].flatMap(unsubscribeChanges)
+  ]
+}

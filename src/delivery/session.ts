@@ -1,0 +1,192 @@
+import type { Clock } from '../clock.ts'
+import { Inflight } from './inflight.ts'
+import { Merge } from './merge.ts'
+import type { Outlet } from './outlet.ts'
+import type { Subscription } from './subscription.ts'
+
+/** Why a session gets nothing at this moment. */
+export type SessionState = 'ready' | 'caught-up' | 'inflight-full' | 'socket-full' | 'offline'
+
+/** What a session asks of those around it. */
+export interface SessionHost {
+  readonly clock: Clock
+  /** The session may have something to send. */
+  wake(session: Session): void
+  /** A message of a persistent session was acked. */
+  acked(session: Session, sequence: number): void
+}
+
+export interface SessionOptions {
+  readonly clientId: string
+  /** 0: it lives in memory only. */
+  readonly sessionId: number
+  readonly createdAt: number
+  /** Seconds after the disconnect until it ends; 0: with the connection; null: never. */
+  readonly expirySeconds: number | null
+}
+
+/**
+ * The server's memory of a client id. Everything up to `frontier` that the session was entitled to has been sent at
+ * least once: what of it is not acked is inflight, all else of it is acked. So the whole state of delivery is one
+ * number and a list no longer than the window, whatever is acked in which order.
+ */
+export class Session {
+  readonly clientId: string
+  readonly sessionId: number
+  readonly createdAt: number
+  expirySeconds: number | null
+  /** Subscriptions by filter. */
+  readonly subscriptions = new Map<string, Subscription>()
+  readonly inflight = new Inflight()
+  readonly merge = new Merge()
+  /** Sequence of the last message taken up for sending. */
+  frontier = 0
+  /** Counters below this one may be used; see Reservations. */
+  reservedCounter = 0
+  /** So many next first deliveries may have been sent before a power cut, and carry DUP. */
+  suspects = 0
+  outlet: Outlet | null = null
+  connectedAt: number | null = null
+  disconnectedAt: number | null = null
+  state: SessionState = 'offline'
+  /** In the run queue. */
+  isQueued = false
+  /** Waiting for the store (a message to be read, a reservation); woken when it is there. */
+  isWaiting = false
+  /** Ended: nothing of it may be stored any more. */
+  isEnded = false
+  /** The last fan-out that reached it; keeps overlapping filters from sending twice. */
+  lastFanOut = 0
+  readonly #host: SessionHost
+
+  constructor(options: SessionOptions, host: SessionHost) {
+    this.clientId = options.clientId
+    this.sessionId = options.sessionId
+    this.createdAt = options.createdAt
+    this.expirySeconds = options.expirySeconds
+    this.#host = host
+  }
+
+  /** Whether it is kept in the store. */
+  get isPersistent(): boolean {
+    return this.sessionId !== 0
+  }
+
+  /** A connection takes the session: what is inflight goes out again first, then the backlog, then live messages. */
+  attach(outlet: Outlet): void {
+    this.outlet = outlet
+    this.connectedAt = this.#host.clock.now()
+    this.disconnectedAt = null
+    this.state = 'ready'
+    this.inflight.connect()
+    for (const subscription of this.subscriptions.values()) this.join(subscription)
+    this.wake()
+  }
+
+  /** The connection is gone. */
+  detach(): void {
+    if (!this.outlet) return
+    this.outlet = null
+    this.connectedAt = null
+    this.disconnectedAt = this.#host.clock.now()
+    this.state = 'offline'
+    this.merge.clear()
+    for (const subscription of this.subscriptions.values()) this.leave(subscription)
+  }
+
+  /** A subscription begins to be served on the present connection. */
+  join(subscription: Subscription): void {
+    const { stream } = subscription
+    stream.online.add(subscription)
+    if (subscription.qos === 0) stream.online0++
+    else if (subscription.seek()) this.merge.push(subscription)
+    else stream.waiting.add(subscription)
+  }
+
+  /** The opposite of {@link join}. */
+  leave(subscription: Subscription): void {
+    const { stream } = subscription
+    if (!stream.online.delete(subscription)) return
+    if (subscription.qos === 0) stream.online0--
+    else if (!stream.waiting.delete(subscription)) this.merge.remove(subscription)
+  }
+
+  /** A subscription that was at the end of its stream has a message. */
+  arrived(subscription: Subscription): void {
+    if (subscription.read()) this.merge.push(subscription)
+    this.wake()
+  }
+
+  wake(): void {
+    if (this.outlet && !this.isQueued && !this.isWaiting) this.#host.wake(this)
+  }
+
+  /** Sequence of the next message of the merged streams; null when the session has caught up. */
+  peek(): number | null {
+    return this.merge.top?.next ?? null
+  }
+
+  /**
+   * Takes the message of {@link peek} up for sending: the frontier moves to it.
+   * @returns the highest QoS of the subscriptions that match it.
+   */
+  take(sequence: number): number {
+    let qos = 0
+    for (let top = this.merge.top; top?.next === sequence; top = this.merge.top) {
+      if (top.qos > qos) qos = top.qos
+      if (top.advance()) this.merge.sink()
+      else {
+        this.merge.pop()
+        top.stream.waiting.add(top)
+      }
+    }
+    this.frontier = sequence
+    return qos
+  }
+
+  /** The client acked a packet id; false when nothing is inflight under it. */
+  ack(packetId: number): boolean {
+    const entry = this.inflight.ack(packetId)
+    if (!entry) return false
+    if (this.isPersistent) this.#host.acked(this, entry.sequence)
+    if (this.state === 'inflight-full') this.wake()
+    return true
+  }
+
+  /** Messages it has still to receive, those inflight not included. Counted now, from the streams. */
+  backlog(): number {
+    const durable = [...this.subscriptions.values()].filter(subscription => subscription.qos > 0)
+    const [only] = durable
+    if (!only) return 0
+    if (durable.length === 1)
+      return only.stream.sequences.length - only.stream.sequences.indexAfter(only.lowSequence)
+    return countDistinct(durable)
+  }
+
+  /** Sequence of the oldest message it has not acked; null when there is none. */
+  oldestSequence(): number | null {
+    let oldest = Number.POSITIVE_INFINITY
+    for (const entry of this.inflight.entries()) oldest = Math.min(oldest, entry.sequence)
+    for (const { qos, stream, lowSequence } of this.subscriptions.values()) {
+      if (qos === 0) continue
+      oldest = Math.min(oldest, stream.sequences.at(stream.sequences.indexAfter(lowSequence)) ?? oldest)
+    }
+    return Number.isFinite(oldest) ? oldest : null
+  }
+}
+
+/** Messages of several streams, each counted once. */
+function countDistinct(subscriptions: readonly Subscription[]): number {
+  const places = subscriptions.map(({ stream: { sequences }, lowSequence }) => ({
+    sequences,
+    index: sequences.indexAfter(lowSequence)
+  }))
+  let count = 0
+  for (;;) {
+    let lowest = Number.POSITIVE_INFINITY
+    for (const { sequences, index } of places) lowest = Math.min(lowest, sequences.at(index) ?? lowest)
+    if (lowest === Number.POSITIVE_INFINITY) return count
+    count++
+    for (const place of places) if (place.sequences.at(place.index) === lowest) place.index++
+  }
+}

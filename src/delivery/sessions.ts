@@ -1,0 +1,240 @@
+import type { Clock } from '../clock.ts'
+import { QueueError } from '../errors.ts'
+import type { Journal } from '../journal/journal.ts'
+import type { Router } from '../routing/router.ts'
+import type { Stream } from '../routing/stream.ts'
+import { Serial } from '../serial.ts'
+import type { StateChange, StateStore } from '../store/store.ts'
+import { encodeCursor } from './cursor.ts'
+import type { NoteBook } from './notes.ts'
+import { RESERVED_COUNTERS } from './reservations.ts'
+import * as rows from './rows.ts'
+import { Session, type SessionHost } from './session.ts'
+import { Subscription } from './subscription.ts'
+
+export interface SessionsOptions {
+  readonly state: StateStore
+  readonly router: Router<Subscription>
+  readonly journal: Journal
+  readonly notes: NoteBook
+  readonly clock: Clock
+  readonly wake: (session: Session) => void
+}
+
+export interface OpenRequest {
+  readonly clientId: string
+  /** Clean Start (Clean Session in 3.1.1): what was there is discarded. */
+  readonly isCleanStart: boolean
+  /** Seconds it is kept after the disconnect; 0: not at all; null: for ever. */
+  readonly expirySeconds: number | null
+}
+
+export interface SubscribeRequest {
+  readonly filter: string
+  /** 0 or 1. */
+  readonly qos: number
+}
+
+/** Called when a session is open, in the same turn; the connection attaches itself. */
+export type Opened = (session: Session, isPresent: boolean) => void
+
+/**
+ * All sessions. What changes one is done in order for each client id: state first reaches the store, then memory,
+ * then the client. @see MQTT 5.0 sections 3.1.2.4, 4.1
+ */
+export class Sessions implements SessionHost {
+  readonly clock: Clock
+  readonly #options: SessionsOptions
+  readonly #byClient = new Map<string, Session>()
+  readonly #serial = new Serial<string>()
+  #nextSessionId = 1
+
+  constructor(options: SessionsOptions) {
+    this.#options = options
+    this.clock = options.clock
+  }
+
+  get size(): number {
+    return this.#byClient.size
+  }
+
+  get(clientId: string): Session | undefined {
+    return this.#byClient.get(clientId)
+  }
+
+  all(): Iterable<Session> {
+    return this.#byClient.values()
+  }
+
+  wake(session: Session): void {
+    this.#options.wake(session)
+  }
+
+  acked(session: Session, sequence: number): void {
+    this.#options.notes.acked(session, sequence)
+  }
+
+  /** Puts a session found in the store into the table. */
+  restore(session: Session): void {
+    this.#byClient.set(session.clientId, session)
+    this.reserveId(session.sessionId)
+  }
+
+  /** No new session gets an id up to this one. */
+  reserveId(sessionId: number): void {
+    if (sessionId >= this.#nextSessionId) this.#nextSessionId = sessionId + 1
+  }
+
+  /**
+   * Opens the session of a client that was let in: resumes it or makes a new one, durable before `opened` is called.
+   * An older connection of the same client is closed first. @see MQTT 5.0 section 3.1.4 (2, 3)
+   * @throws QueueError QUEUE_STORE_FULL, QUEUE_STORE_FAILED: nothing has changed then.
+   */
+  open(request: OpenRequest, opened: Opened): Promise<void> {
+    return this.#serial.run(request.clientId, async () => {
+      this.#byClient.get(request.clientId)?.outlet?.takenOver()
+      const old = this.#byClient.get(request.clientId)
+      if (old && !request.isCleanStart) await this.#resume(old, request, opened)
+      else await this.#replace(old, request, opened)
+    })
+  }
+
+  /**
+   * Adds subscriptions, or changes those with the same filter. They are durable when the promise resolves, and every
+   * message accepted from then on is theirs. @see MQTT 5.0 section 3.8.4
+   * @param requests legal filters, each once. @throws QueueError QUEUE_STORE_FULL, QUEUE_STORE_FAILED,
+   * QUEUE_CONNECTION_CLOSED when the session has ended meanwhile.
+   */
+  subscribe(session: Session, requests: readonly SubscribeRequest[]): Promise<void> {
+    return this.#serial.run(session.clientId, async () => {
+      assertAlive(session)
+      const made = requests.map(request => this.#prepare(session, request))
+      try {
+        if (session.isPersistent) await this.#write(made.flatMap(one => rows.subscribeChanges(session, one)))
+        assertAlive(session)
+      } catch (error) {
+        for (const { stream } of made) this.#releaseStream(stream)
+        throw error
+      }
+      for (const subscription of made) this.#enter(session, subscription)
+      session.wake()
+    })
+  }
+
+  /**
+   * Removes subscriptions; what they had queued and no other filter matches is not delivered any more.
+   * @returns for each filter whether there was such a subscription. @throws as {@link subscribe}
+   */
+  unsubscribe(session: Session, filters: readonly string[]): Promise<boolean[]> {
+    return this.#serial.run(session.clientId, async () => {
+      assertAlive(session)
+      const found = filters.map(filter => session.subscriptions.get(filter))
+      const gone = [...new Set(found.filter(subscription => subscription !== undefined))]
+      if (session.isPersistent && gone.length > 0) await this.#write(gone.flatMap(rows.unsubscribeChanges))
+      assertAlive(session)
+      for (const subscription of gone) this.#leave(session, subscription)
+      return found.map(subscription => subscription !== undefined)
+    })
+  }
+
+  /** The connection of a session is gone; a session that is not to be kept ends. */
+  detach(session: Session): void {
+    session.detach()
+    if (session.isEnded) return
+    if (!session.isPersistent) this.#forget(session)
+    else if (session.expirySeconds === 0) this.end(session).catch(() => {})
+  }
+
+  /** Ends a session: its subscriptions and its claims are gone. @throws QueueError QUEUE_STORE_FULL, QUEUE_STORE_FAILED */
+  end(session: Session): Promise<void> {
+    return this.#serial.run(session.clientId, async () => {
+      if (session.isEnded || session.outlet) return
+      if (session.isPersistent) await this.#write(rows.endChanges(session))
+      this.#forget(session)
+    })
+  }
+
+  /** Resolves when nothing is on its way to the store. */
+  idle(): Promise<void> {
+    return this.#serial.idle()
+  }
+
+  async #resume(session: Session, request: OpenRequest, opened: Opened): Promise<void> {
+    if (session.expirySeconds !== request.expirySeconds && session.isPersistent) {
+      await this.#write([rows.sessionChange(session, request.expirySeconds)])
+    }
+    session.expirySeconds = request.expirySeconds
+    opened(session, true)
+  }
+
+  async #replace(old: Session | undefined, request: OpenRequest, opened: Opened): Promise<void> {
+    const isPersistent = request.expirySeconds !== 0
+    const { clientId, expirySeconds } = request
+    const sessionId = isPersistent ? this.#nextSessionId++ : 0
+    const session = new Session({ clientId, sessionId, createdAt: this.clock.now(), expirySeconds }, this)
+    session.frontier = this.#options.journal.headSequence
+    const changes: StateChange[] = old?.isPersistent ? rows.endChanges(old) : []
+    if (isPersistent) {
+      session.reservedCounter = RESERVED_COUNTERS
+      const cursor = encodeCursor(session, RESERVED_COUNTERS)
+      changes.push(rows.sessionChange(session, expirySeconds), rows.cursorChange(session, cursor))
+      changes.push({ table: 'meta', key: 'sessions', row: { next: this.#nextSessionId } })
+    }
+    if (changes.length > 0) await this.#write(changes)
+    if (old) this.#forget(old)
+    this.#byClient.set(clientId, session)
+    opened(session, false)
+  }
+
+  /** Holds the stream, so that nobody takes it away while the row is written. */
+  #prepare(session: Session, { filter, qos }: SubscribeRequest): Subscription {
+    const { router, journal, clock } = this.#options
+    const stream = router.stream(filter)
+    stream.subscribers++
+    const old = session.subscriptions.get(filter)
+    const fromSequence = old?.fromSequence ?? journal.appendedSequence
+    return new Subscription(session, stream, { qos, fromSequence, createdAt: old?.createdAt ?? clock.now() })
+  }
+
+  #enter(session: Session, subscription: Subscription): void {
+    const old = session.subscriptions.get(subscription.filter)
+    if (old) this.#take(session, old)
+    session.subscriptions.set(subscription.filter, subscription)
+    const { stream } = subscription
+    if (subscription.qos > 0) stream.durable.add(subscription)
+    if (old) stream.subscribers--
+    this.#options.router.activate(stream)
+    if (session.outlet) session.join(subscription)
+  }
+
+  #leave(session: Session, subscription: Subscription): void {
+    this.#take(session, subscription)
+    session.subscriptions.delete(subscription.filter)
+    this.#releaseStream(subscription.stream)
+  }
+
+  #take(session: Session, subscription: Subscription): void {
+    session.leave(subscription)
+    subscription.stream.durable.delete(subscription)
+  }
+
+  #releaseStream(stream: Stream<Subscription>): void {
+    stream.subscribers--
+    this.#options.router.release(stream)
+  }
+
+  #forget(session: Session): void {
+    session.isEnded = true
+    session.detach()
+    for (const subscription of [...session.subscriptions.values()]) this.#leave(session, subscription)
+    if (this.#byClient.get(session.clientId) === session) this.#byClient.delete(session.clientId)
+  }
+
+  #write(changes: readonly StateChange[]): Promise<void> {
+    return this.#options.state.write(changes, { sync: true })
+  }
+}
+
+function assertAlive(session: Session): void {
+  if (session.isEnded) throw new QueueError('QUEUE_CONNECTION_CLOSED')
+}

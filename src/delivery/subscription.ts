@@ -1,0 +1,62 @@
+import type { Reader, Stream } from '../routing/stream.ts'
+import type { Session } from './session.ts'
+
+/** A session's subscription to a filter. */
+export class Subscription implements Reader {
+  readonly session: Session
+  readonly stream: Stream<Subscription>
+  /** Granted QoS. */
+  qos: number
+  /** Messages above this sequence belong to it. */
+  readonly fromSequence: number
+  readonly createdAt: number
+  /** While connected: index in the stream of the next message to send, and its sequence. */
+  position = 0
+  next = 0
+
+  constructor(session: Session, stream: Stream<Subscription>, options: SubscriptionOptions) {
+    this.session = session
+    this.stream = stream
+    this.qos = options.qos
+    this.fromSequence = options.fromSequence
+    this.createdAt = options.createdAt
+  }
+
+  get filter(): string {
+    return this.stream.filter
+  }
+
+  get lowSequence(): number {
+    return Math.max(this.session.frontier, this.fromSequence)
+  }
+
+  arrived(): void {
+    this.session.arrived(this)
+  }
+
+  /** Finds the place behind what the session has had; false when there is nothing to send. */
+  seek(): boolean {
+    this.position = this.stream.sequences.indexAfter(this.lowSequence)
+    return this.read()
+  }
+
+  /** Steps to the next message; false when there is none. */
+  advance(): boolean {
+    this.position++
+    return this.read()
+  }
+
+  /** Looks at the present place; false when nothing is there yet. */
+  read(): boolean {
+    const sequence = this.stream.sequences.at(this.position)
+    if (sequence === undefined) return false
+    this.next = sequence
+    return true
+  }
+}
+
+export interface SubscriptionOptions {
+  readonly qos: number
+  readonly fromSequence: number
+  readonly createdAt: number
+}

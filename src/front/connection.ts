@@ -1,0 +1,366 @@
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { AedesClient } from '../broker/broker.ts'
+import type { Outlet } from '../delivery/outlet.ts'
+import type { Flushable } from '../delivery/scheduler.ts'
+import type { Session } from '../delivery/session.ts'
+import { errorText, QueueError } from '../errors.ts'
+import { malformed, PacketCursor, protocolError } from '../wire/cursor.ts'
+import { Framer, type PacketSink } from '../wire/framer.ts'
+import type { Message } from '../wire/message.ts'
+import { disconnect, PINGRESP, refusalPuback, TYPE } from '../wire/packets.ts'
+import { hasLegalFlags } from './connect.ts'
+import type { FrontContext } from './context.ts'
+import { Handshake } from './handshake.ts'
+import { Inbound } from './inbound.ts'
+import { Outbox } from './outbox.ts'
+import { subscribe, unsubscribe } from './subscribe.ts'
+
+/** Above so many bytes on their way to the socket the pump stops. */
+const SOCKET_HIGH_BYTES = 256 * 1024
+/** Read so much ahead while held, then stop reading. */
+const HELD_BYTES = 64 * 1024
+/** A socket that was ended gets so long to take what is left. */
+const LINGER_MS = 5_000
+
+/** Why a connection is not read further for now. */
+export type HoldReason = 'connect' | 'subscribe' | 'hook' | 'journal' | 'pace' | 'stop'
+
+const HOLD_BIT: Readonly<Record<HoldReason, number>> = {
+  connect: 1,
+  subscribe: 2,
+  hook: 4,
+  journal: 8,
+  pace: 16,
+  stop: 32
+}
+
+/** One network connection: reads packets in order, writes once a turn. */
+export class Connection implements PacketSink, Outlet, Flushable {
+  readonly connectedAt: number
+  readonly request: IncomingMessage | undefined
+  readonly #socket: Duplex & { remoteAddress?: string; remotePort?: number }
+  readonly #context: FrontContext
+  readonly #framer = new Framer(this)
+  readonly #outbox = new Outbox()
+  readonly #handshake: Handshake
+  readonly #inbound: Inbound
+  #session: Session | null = null
+  #holds = 0
+  #isCutting = false
+  #isPaused = false
+  #heldNote = 0
+  #onRoom: (() => void)[] = []
+  #heardAt = 0
+  isDirty = false
+  isClosed = false
+  /** When the socket last took something, milliseconds since 1970. */
+  drainedAt: number
+  receivedBytes = 0
+  sentBytes = 0
+  droppedMessages = 0
+
+  /** @param socket TCP, TLS, WebSocket or any other byte stream. */
+  constructor(socket: Duplex, request: IncomingMessage | undefined, context: FrontContext) {
+    this.#socket = socket
+    this.request = request
+    this.#context = context
+    this.connectedAt = context.clock.now()
+    this.drainedAt = this.connectedAt
+    this.#heardAt = context.tick
+    this.#inbound = new Inbound(this, context)
+    this.#handshake = new Handshake(this, context)
+    socket.on('data', (chunk: Buffer) => this.#read(chunk))
+    socket.on('drain', () => this.#drained())
+    socket.on('error', error => this.#gone(error))
+    socket.on('close', () => this.#gone(null))
+  }
+
+  get client(): AedesClient {
+    return this.#handshake.client
+  }
+
+  get clientId(): string {
+    return this.#handshake.clientId
+  }
+
+  /** The client id in UTF-8. */
+  get clientIdBytes(): Buffer {
+    return this.#handshake.clientIdBytes
+  }
+
+  get protocolVersion(): number {
+    return this.#handshake.request?.protocolVersion ?? 0
+  }
+
+  get isV5(): boolean {
+    return this.protocolVersion === 5
+  }
+
+  get keepAliveSeconds(): number {
+    return this.#handshake.request?.keepAliveSeconds ?? 0
+  }
+
+  get session(): Session | null {
+    return this.#session
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.#socket.remoteAddress
+  }
+
+  get remotePort(): number | undefined {
+    return this.#socket.remotePort
+  }
+
+  get window(): number {
+    return Math.min(this.#handshake.request?.receiveMaximum ?? 1, this.#context.limits.maxInflight)
+  }
+
+  get maxPacketBytes(): number {
+    const { maxConnectPacketBytes, maxPacketBytes } = this.#context.limits
+    return this.#session ? maxPacketBytes : maxConnectPacketBytes
+  }
+
+  get isHeld(): boolean {
+    return this.#holds !== 0 || this.isClosed
+  }
+
+  get isPaced(): boolean {
+    return (this.#holds & HOLD_BIT.pace) !== 0
+  }
+
+  get #queuedBytes(): number {
+    return this.#outbox.bytes + this.#socket.writableLength
+  }
+
+  get isFull(): boolean {
+    return this.#queuedBytes > SOCKET_HIGH_BYTES
+  }
+
+  get isCrowded(): boolean {
+    return this.#queuedBytes > this.#context.limits.maxSocketBytes / 2
+  }
+
+  // ---- reading
+
+  /** Reads nothing more until {@link release} with the same reason. */
+  hold(reason: HoldReason): void {
+    this.#holds |= HOLD_BIT[reason]
+  }
+
+  release(reason: HoldReason): void {
+    if ((this.#holds & HOLD_BIT[reason]) === 0) return
+    this.#holds &= ~HOLD_BIT[reason]
+    if (this.isHeld || this.#isCutting) return
+    this.guard(() => this.#framer.resume())
+    if (!this.isHeld && this.#isPaused) {
+      this.#isPaused = false
+      this.#socket.resume()
+    }
+  }
+
+  /** Runs something that reads packets; what it throws ends this connection and nothing else. */
+  guard(task: () => void): void {
+    const wasCutting = this.#isCutting
+    this.#isCutting = true
+    try {
+      task()
+    } catch (error) {
+      this.fail(error)
+    } finally {
+      this.#isCutting = wasCutting
+    }
+  }
+
+  /** Looks whether the client has been silent for too long. Called once a second. @see MQTT 5.0 section 3.1.2.10 */
+  checkKeepAlive(tick: number): void {
+    const seconds = this.keepAliveSeconds
+    if (seconds === 0 || !this.#session || tick - this.#heardAt <= seconds * 1.5) return
+    this.#context.broker.emit('keepaliveTimeout', this.client)
+    this.fail(new QueueError('QUEUE_KEEP_ALIVE_TIMEOUT', { detail: { seconds } }))
+  }
+
+  packet(header: number, bytes: Buffer, start: number, body: number, end: number): void {
+    const type = header >> 4
+    if (!hasLegalFlags(header)) throw malformed(`packet type ${type} has wrong flags`)
+    const session = this.#session
+    if (session === null) this.#handshake.fromClient(type, bytes, body, end)
+    else if (type === TYPE.publish) this.#inbound.packet(header, bytes, start, body, end)
+    else if (type === TYPE.puback) this.#puback(session, bytes, body, end)
+    else this.#control(type, session, new PacketCursor(bytes, body, end))
+  }
+
+  #read(chunk: Buffer): void {
+    if (this.isClosed) return
+    this.#heardAt = this.#context.tick
+    this.receivedBytes += chunk.length
+    this.guard(() => this.#framer.push(chunk))
+    if (this.isHeld && !this.#isPaused && this.#framer.pendingBytes > HELD_BYTES) {
+      this.#isPaused = true
+      this.#socket.pause()
+    }
+  }
+
+  #puback(session: Session, bytes: Buffer, body: number, end: number): void {
+    if (end - body < 2) throw malformed('PUBACK has no packet id')
+    session.ack((bytes[body]! << 8) | bytes[body + 1]!)
+  }
+
+  #control(type: number, session: Session, cursor: PacketCursor): void {
+    switch (type) {
+      case TYPE.subscribe:
+        subscribe(this, this.#context, session, cursor)
+        break
+      case TYPE.unsubscribe:
+        unsubscribe(this, this.#context, session, cursor)
+        break
+      case TYPE.pingreq:
+        this.#context.broker.emit('ping', { cmd: 'pingreq' }, this.client)
+        this.send(PINGRESP)
+        break
+      case TYPE.disconnect:
+        this.#handshake.disconnect(cursor)
+        break
+      case TYPE.connect:
+        throw protocolError('a second CONNECT') // [MQTT-3.1.0-2]
+      default:
+        throw protocolError(`packet type ${type} is not expected here`)
+    }
+  }
+
+  // ---- writing
+
+  publish(message: Message, header: number, packetId: number): void {
+    this.#outbox.publish(message, header, packetId)
+    this.#context.scheduler.dirty(this)
+  }
+
+  publishUnacked(message: Message, header: number): void {
+    if (this.#queuedBytes > this.#context.limits.maxSocketBytes) {
+      this.droppedMessages++
+      this.#context.counters.droppedMessages++
+      return
+    }
+    this.#context.counters.deliveredMessages++
+    this.publish(message, header, 0)
+  }
+
+  holdFor(note: number): void {
+    this.#heldNote = note
+  }
+
+  /** A publish is stored. */
+  puback(packetId: number): void {
+    if (this.isClosed) return
+    this.#outbox.ack(0x40, packetId)
+    this.#context.scheduler.dirty(this)
+  }
+
+  /** A publish is not accepted: MQTT 5 is told why, 3.1.1 can only be disconnected. [MQTT-3.3.5-2] */
+  refusePublish(packetId: number, error: Error): void {
+    if (this.isClosed) return
+    if (this.isV5 && packetId !== 0 && error instanceof QueueError) {
+      this.send(refusalPuback(packetId, error.reasonCode, this.#reason(error)))
+    } else this.fail(error)
+  }
+
+  /** The reason string, for clients that want one. [MQTT-3.1.2-29] */
+  #reason(error: unknown): string | null {
+    return this.#handshake.request?.wantsProblemInformation ? errorText(error) : null
+  }
+
+  /** Queues a whole packet. */
+  send(packet: Buffer): void {
+    this.#outbox.packet(packet)
+    this.#context.scheduler.dirty(this)
+  }
+
+  flush(): void {
+    if (this.#outbox.bytes === 0) return
+    if (this.#heldNote > this.#context.notes.writtenNote) {
+      this.#context.holdForNote(this)
+      return
+    }
+    this.#heldNote = 0
+    this.sentBytes += this.#outbox.bytes
+    if (this.#socket.writable) this.#socket.write(this.#outbox.take())
+    else this.#outbox.clear()
+    this.#wakeIfRoom()
+  }
+
+  /** Calls back when the socket is not crowded any more, or the connection is over. */
+  onRoom(callback: () => void): void {
+    this.#onRoom.push(callback)
+  }
+
+  #drained(): void {
+    this.drainedAt = this.#context.clock.now()
+    this.#wakeIfRoom()
+    if (!this.isCrowded) this.#giveRoom()
+  }
+
+  #wakeIfRoom(): void {
+    if (this.#session?.state === 'socket-full' && !this.isFull) this.#session.wake()
+  }
+
+  #giveRoom(): void {
+    for (const callback of this.#onRoom.splice(0)) callback()
+  }
+
+  // ---- beginning and end
+
+  /** The client is let in and its session is open. */
+  open(session: Session): void {
+    this.#session = session
+    session.attach(this)
+  }
+
+  takenOver(): void {
+    this.fail(new QueueError('QUEUE_SESSION_TAKEN_OVER'))
+  }
+
+  /** The server is stopping. */
+  shutDown(): void {
+    this.fail(new QueueError('QUEUE_SERVER_STOPPING'))
+  }
+
+  /** Ends the connection because of an error; a client of MQTT 5 is told which. @see MQTT 5.0 section 4.13 */
+  fail(error: unknown): void {
+    if (this.isClosed) return
+    const known = error instanceof QueueError
+    const fields = {
+      clientId: this.clientId,
+      address: this.remoteAddress,
+      ...(known ? { code: error.code } : { err: error })
+    }
+    this.#context.log[known ? 'info' : 'error'](fields, `connection closed: ${errorText(error)}`)
+    if (this.isV5 && this.#session) {
+      this.#outbox.packet(disconnect(known ? error.reasonCode : 0x80, this.#reason(error)))
+    }
+    this.close()
+  }
+
+  /** Writes what is queued and ends the connection. */
+  close(): void {
+    if (this.isClosed) return
+    this.#heldNote = 0
+    this.flush()
+    this.#gone(null)
+    this.#socket.end()
+    const timer = this.#context.clock.after(LINGER_MS, () => this.#socket.destroy())
+    this.#socket.once('close', () => timer.cancel())
+  }
+
+  #gone(error: Error | null): void {
+    if (this.isClosed) return
+    this.isClosed = true
+    this.#framer.clear()
+    this.#outbox.clear()
+    const session = this.#session
+    if (session?.outlet === this) this.#context.sessions.detach(session)
+    this.#handshake.over(error)
+    this.#giveRoom()
+    this.#context.forget(this)
+  }
+}

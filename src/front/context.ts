@@ -1,0 +1,47 @@
+import type { Broker } from '../broker/broker.ts'
+import type { Clock } from '../clock.ts'
+import type { Counters } from '../delivery/counters.ts'
+import type { FanOut } from '../delivery/fan-out.ts'
+import type { NoteBook } from '../delivery/notes.ts'
+import type { Scheduler } from '../delivery/scheduler.ts'
+import type { Sessions } from '../delivery/sessions.ts'
+import type { Subscription } from '../delivery/subscription.ts'
+import type { Journal } from '../journal/journal.ts'
+import type { Logger } from '../log.ts'
+import type { Router } from '../routing/router.ts'
+import type { Connection } from './connection.ts'
+import type { Pacing } from './pacing.ts'
+
+/** Limits of a connection. */
+export interface FrontLimits {
+  readonly maxInflight: number
+  readonly maxPacketBytes: number
+  /** Before CONNECT is accepted. */
+  readonly maxConnectPacketBytes: number
+  /** Above it QoS 0 messages are dropped for the connection. */
+  readonly maxSocketBytes: number
+}
+
+/** What every connection works with. */
+export interface FrontContext {
+  readonly broker: Broker
+  readonly clock: Clock
+  readonly counters: Counters
+  readonly fanOut: FanOut
+  readonly journal: Journal
+  readonly limits: FrontLimits
+  readonly log: Logger
+  readonly notes: NoteBook
+  readonly pacing: Pacing
+  readonly router: Router<Subscription>
+  readonly scheduler: Scheduler
+  readonly sessions: Sessions
+  /** Seconds since the start; a connection notes it when it hears something. */
+  readonly tick: number
+  /** Reads no more of this connection until the journal has room. */
+  holdForJournal(connection: Connection): void
+  /** The connection must not write before a note is written; it is flushed then. */
+  holdForNote(connection: Connection): void
+  /** The connection is over. */
+  forget(connection: Connection): void
+}

@@ -1,0 +1,151 @@
+import type { AedesClient } from '../broker/broker.ts'
+import { QueueError } from '../errors.ts'
+import { malformed, type PacketCursor, protocolError } from '../wire/cursor.ts'
+import { Framer, type PacketSink } from '../wire/framer.ts'
+import { connack, TYPE } from '../wire/packets.ts'
+import { CARRIER, walkProperties } from '../wire/properties.ts'
+import { type ConnectRequest, connackProperties, readConnect, UnknownProtocol } from './connect.ts'
+import type { Connection } from './connection.ts'
+import type { FrontContext } from './context.ts'
+import { Inner, type InnerListener } from './inner.ts'
+
+const UNACCEPTABLE_PROTOCOL = 1
+const SERVER_UNAVAILABLE_311 = 3
+const SERVER_UNAVAILABLE = 0x88
+const DISCONNECT_WITH_WILL = 0x04
+
+/**
+ * The dealings of one connection with Aedes: CONNECT goes there rewritten, its CONNACK comes back and is completed
+ * with what is ours, the session is opened in between.
+ */
+export class Handshake implements InnerListener, PacketSink {
+  readonly #connection: Connection
+  readonly #context: FrontContext
+  readonly #inner: Inner
+  readonly #fromAedes = new Framer(this)
+  #isOver = false
+  #hasDisconnected = false
+  readonly client: AedesClient
+  request: ConnectRequest | null = null
+  clientId = ''
+  clientIdBytes = Buffer.alloc(0)
+  // what Aedes writes is never held and has no limit
+  readonly isHeld = false
+  readonly maxPacketBytes = Number.POSITIVE_INFINITY
+
+  constructor(connection: Connection, context: FrontContext) {
+    this.#connection = connection
+    this.#context = context
+    this.#inner = new Inner(this, connection.remoteAddress, connection.remotePort)
+    this.client = context.broker.handle(this.#inner, connection.request)
+  }
+
+  /** A packet of a client that is not let in yet. */
+  fromClient(type: number, bytes: Buffer, body: number, end: number): void {
+    if (type !== TYPE.connect) throw protocolError('the first packet is not CONNECT') // [MQTT-3.1.0-1]
+    try {
+      this.request = readConnect(bytes, body, end)
+    } catch (error) {
+      if (error instanceof UnknownProtocol)
+        this.#refuse(error.level > 5 ? 0x84 : UNACCEPTABLE_PROTOCOL, error.level > 5)
+      throw error
+    }
+    if (this.#hasForbiddenWill(this.request)) return
+    this.clientId = this.request.clientId
+    this.#connection.hold('connect')
+    this.#inner.push(this.request.packet)
+  }
+
+  /** DISCONNECT of the client. @see MQTT 5.0 section 3.14 */
+  disconnect(cursor: PacketCursor): void {
+    const reasonCode = this.#connection.isV5 && !cursor.isAtEnd ? cursor.byte() : 0
+    if (!cursor.isAtEnd) walkProperties(cursor.properties(), CARRIER.disconnect, () => {})
+    if (!cursor.isAtEnd) throw malformed('DISCONNECT has bytes behind its last field')
+    // Aedes drops the will at a DISCONNECT, and sends it when a connection just ends
+    this.#hasDisconnected = reasonCode !== DISCONNECT_WITH_WILL
+    this.#connection.close()
+  }
+
+  /** The connection is over. */
+  over(error: Error | null): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    if (!this.#hasDisconnected) {
+      this.#inner.destroy(error ?? undefined)
+      return
+    }
+    this.#inner.push(Buffer.from([0xe0, 0]))
+    this.#inner.push(null)
+  }
+
+  fromAedes(bytes: Buffer): void {
+    if (!this.#isOver) this.#connection.guard(() => this.#fromAedes.push(bytes))
+  }
+
+  aedesClosed(): void {
+    if (!this.#isOver) this.#connection.close()
+  }
+
+  /** A packet that Aedes wrote. */
+  packet(header: number, bytes: Buffer, start: number, body: number, end: number): void {
+    const type = header >> 4
+    if (type === TYPE.connack) this.#connack(bytes, start, body, end)
+    else if (type === TYPE.disconnect || (type === TYPE.publish && (header & 6) === 0)) {
+      this.#connection.send(Buffer.from(bytes.subarray(start, end)))
+    }
+  }
+
+  #connack(bytes: Buffer, start: number, body: number, end: number): void {
+    const request = this.request
+    if (bytes[body + 1] !== 0 || !request) {
+      this.#connection.send(Buffer.from(bytes.subarray(start, end)))
+      return
+    }
+    const isV5 = request.protocolVersion === 5
+    // Aedes has made an id up when the client brought none
+    this.clientId = this.client.id
+    this.clientIdBytes = Buffer.from(this.clientId)
+    const fromAedes = isV5 ? Buffer.from(bytes.subarray(body + 3, end)) : Buffer.alloc(0)
+    const { isCleanStart, expirySeconds } = request
+    const { sessions } = this.#context
+    sessions
+      .open({ clientId: this.clientId, isCleanStart, expirySeconds }, (session, isPresent) => {
+        // gone meanwhile: a session that nothing keeps must not stay
+        if (this.#connection.isClosed) return sessions.detach(session)
+        const { maxPacketBytes } = this.#context.limits
+        const properties = isV5 ? connackProperties(fromAedes, maxPacketBytes) : null
+        this.#connection.send(connack(isPresent && !isCleanStart, 0, properties))
+        this.#connection.open(session)
+        this.#connection.release('connect')
+      })
+      .catch((error: unknown) => this.#unavailable(error))
+  }
+
+  /** The session could not be stored. */
+  #unavailable(error: unknown): void {
+    if (this.#connection.isClosed) return
+    const isV5 = this.request?.protocolVersion === 5
+    const code = error instanceof QueueError ? error.reasonCode : SERVER_UNAVAILABLE
+    this.#refuse(isV5 ? code : SERVER_UNAVAILABLE_311, isV5)
+    this.#connection.fail(error)
+  }
+
+  /** [MQTT-3.2.2-12], [MQTT-3.2.2-13]: a will that we could not keep is refused at once. */
+  #hasForbiddenWill(request: ConnectRequest): boolean {
+    if (request.protocolVersion !== 5) return false
+    const code = request.isWillRetained
+      ? 'QUEUE_RETAIN_UNSUPPORTED'
+      : request.willQos > 1
+        ? 'QUEUE_QOS_UNSUPPORTED'
+        : null
+    if (!code) return false
+    const error = new QueueError(code)
+    this.#refuse(error.reasonCode, true)
+    this.#connection.fail(error)
+    return true
+  }
+
+  #refuse(code: number, isV5: boolean): void {
+    this.#connection.send(connack(false, code, isV5 ? [] : null))
+  }
+}

@@ -1,0 +1,43 @@
+import { Duplex } from 'node:stream'
+
+/** What a connection hears from Aedes. */
+export interface InnerListener {
+  /** Bytes that Aedes wrote: whole packets or pieces of them. */
+  fromAedes(bytes: Buffer): void
+  /** Aedes has ended or destroyed its side. */
+  aedesClosed(): void
+}
+
+/**
+ * The connection as Aedes sees it. It takes everything at once: a client that does not read must never hold up Aedes,
+ * which would hold up all others.
+ */
+export class Inner extends Duplex {
+  readonly #listener: InnerListener
+  readonly remoteAddress: string | undefined
+  readonly remotePort: number | undefined
+
+  constructor(listener: InnerListener, address: string | undefined, port: number | undefined) {
+    super({ writableHighWaterMark: 16 * 1024 * 1024 })
+    this.#listener = listener
+    this.remoteAddress = address
+    this.remotePort = port
+  }
+
+  override _read(): void {}
+
+  override _write(bytes: Buffer, _encoding: string, done: () => void): void {
+    this.#listener.fromAedes(bytes)
+    done()
+  }
+
+  override _final(done: () => void): void {
+    this.#listener.aedesClosed()
+    done()
+  }
+
+  override _destroy(_error: Error | null, done: (error: Error | null) => void): void {
+    this.#listener.aedesClosed()
+    done(null)
+  }
+}

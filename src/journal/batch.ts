@@ -1,0 +1,113 @@
+import type { AppendedMessage, CommitBatch } from '../store/store.ts'
+import { Message } from '../wire/message.ts'
+import { recordLength, writeRecord } from './record.ts'
+
+const SLAB_BYTES = 256 * 1024
+const NO_BATCH: readonly Pending[] = []
+
+/** Who is told what became of a message. */
+export interface Receipt {
+  /** It is on stable storage under `pending.message.sequence`. */
+  accepted(pending: Pending): void
+  /** It is not stored and will not be. */
+  refused(pending: Pending, error: Error): void
+}
+
+/** A message between append and commit. */
+export interface Pending extends AppendedMessage {
+  readonly route: Routed
+  readonly receipt: Receipt
+  /** The caller's own mark, e.g. the packet id to ack. */
+  readonly token: number
+}
+
+/** Where a message goes, as far as the journal is concerned; the routing stage knows more of it. */
+export interface Routed {
+  /** Streams that keep it for somebody; they are written into the record. */
+  readonly streamIds: readonly number[]
+}
+
+/** What a publish brings to the journal. */
+export interface AppendFields {
+  readonly expiresAt: number
+  readonly route: Routed
+  /** Client id of the publisher, as text and in UTF-8; '' when it came from inside. */
+  readonly publisherId: string
+  readonly publisher: Buffer
+  /** First byte of the packet as it is to be kept (DUP cleared). */
+  readonly header: number
+  readonly isV5: boolean
+  /** The PUBLISH packet is packet[from .. to); it is copied. */
+  readonly packet: Buffer
+  readonly from: number
+  readonly to: number
+}
+
+/** A batch as it is given to the store. */
+export interface SealedBatch extends CommitBatch {
+  readonly messages: readonly Pending[]
+}
+
+/**
+ * Records on their way to the store, encoded once into slabs that the messages then view: the bytes written to disk
+ * are the bytes delivered.
+ */
+export class BatchBuilder {
+  #slab = Buffer.allocUnsafeSlow(SLAB_BYTES)
+  /** Where the unsealed part of the slab begins, and where the next record goes. */
+  #start = 0
+  #at = 0
+  #full: Buffer[] = []
+  #messages: Pending[] = []
+  #bytes = 0
+
+  get isEmpty(): boolean {
+    return this.#messages.length === 0
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** Encodes a record at the end of the batch. */
+  add(fields: AppendFields, sequence: number, acceptedAt: number, receipt: Receipt, token: number): void {
+    const { route } = fields
+    const { streamIds } = route
+    const packetBytes = fields.to - fields.from
+    const recordBytes = recordLength(streamIds.length, fields.publisher.length, packetBytes)
+    if (this.#at + recordBytes > this.#slab.length) this.#newSlab(recordBytes)
+    const packetAt = writeRecord(this.#slab, this.#at, fields, streamIds, sequence, acceptedAt, this.isEmpty)
+    const message = new Message(this.#slab, packetAt, packetBytes, fields.isV5)
+    message.sequence = sequence
+    message.acceptedAt = acceptedAt
+    message.expiresAt = fields.expiresAt
+    message.publisher = fields.publisherId
+    this.#at += recordBytes
+    this.#bytes += recordBytes
+    this.#messages.push({ message, route, streamIds, recordBytes, receipt, token })
+  }
+
+  /** Hands over what was added since the last call. */
+  seal(): SealedBatch {
+    const buffers = this.#full
+    if (this.#at > this.#start) buffers.push(this.#slab.subarray(this.#start, this.#at))
+    const batch = { buffers, bytes: this.#bytes, messages: this.#messages }
+    this.#start = this.#at
+    this.#full = []
+    this.#messages = []
+    this.#bytes = 0
+    return batch
+  }
+
+  /** Takes everything back that was not sealed yet. */
+  clear(): readonly Pending[] {
+    return this.isEmpty ? NO_BATCH : this.seal().messages
+  }
+
+  #newSlab(recordBytes: number): void {
+    if (this.#at > this.#start) this.#full.push(this.#slab.subarray(this.#start, this.#at))
+    this.#slab = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, recordBytes))
+    this.#start = 0
+    this.#at = 0
+  }
+}

@@ -1,0 +1,233 @@
+import type { Clock } from '../clock.ts'
+import { errorText, QueueError } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import type { LaneStore } from '../store/store.ts'
+import type { Message } from '../wire/message.ts'
+import { type AppendFields, BatchBuilder, type Pending, type Receipt, type SealedBatch } from './batch.ts'
+import { BlockCache } from './block-cache.ts'
+import { Tail } from './tail.ts'
+
+/** A batch is closed at this size, so that one commit does not hold all others up for long. */
+const MAX_BATCH_BYTES = 4 * 1024 * 1024
+
+export interface JournalOptions {
+  readonly lane: LaneStore
+  readonly clock: Clock
+  readonly log: Logger
+  readonly nextSequence: number
+  /** For the newest messages and for blocks read back, half each. */
+  readonly cacheBytes: number
+  /** Above this many bytes waiting for the store, publishers are held back. */
+  readonly maxPendingBytes: number
+}
+
+/** What the journal tells the core. */
+export interface JournalListener {
+  /** Called for each message in sequence, once it is durable, before its receipt. */
+  committed(pending: Pending): void
+  /** There is room again after {@link Journal.isFull}. */
+  hasRoom(): void
+}
+
+/**
+ * The lane of this server: messages are appended, committed in groups, and released strictly in sequence. One commit
+ * is under way at a time; what arrives meanwhile is the next one, so that the disk's pace sets the size of the group.
+ */
+export class Journal {
+  readonly #options: JournalOptions
+  readonly #tail: Tail
+  readonly #blocks: BlockCache
+  readonly #loading = new Map<number, Promise<void>>()
+  #listener: JournalListener = { committed() {}, hasRoom() {} }
+  #builder = new BatchBuilder()
+  /** Closed batches in front of the builder's. */
+  #sealed: SealedBatch[] = []
+  #pendingBytes = 0
+  #wasFull = false
+  #isBusy = false
+  #isArmed = false
+  #isClosed = false
+  #failure: QueueError | null = null
+  #appended: number
+  #committed: number
+  #idle: (() => void)[] = []
+  /** Commits since the start. */
+  commits = 0
+  /** Messages refused since the start because the store did not take them. */
+  refused = 0
+
+  constructor(options: JournalOptions) {
+    this.#options = options
+    this.#tail = new Tail(options.cacheBytes / 2)
+    this.#blocks = new BlockCache(options.cacheBytes / 2)
+    this.#appended = options.nextSequence - 1
+    this.#committed = this.#appended
+  }
+
+  set listener(listener: JournalListener) {
+    this.#listener = listener
+  }
+
+  /** Gives out no sequence below this one. For the start only: nothing may be appended yet. */
+  skipTo(nextSequence: number): void {
+    if (nextSequence <= this.#appended) return
+    this.#appended = nextSequence - 1
+    this.#committed = this.#appended
+  }
+
+  /** Sequence of the last message on stable storage. */
+  get headSequence(): number {
+    return this.#committed
+  }
+
+  /** Sequence of the last message given a place; it may still be on its way to the store. */
+  get appendedSequence(): number {
+    return this.#appended
+  }
+
+  /** Whether publishers should wait. */
+  get isFull(): boolean {
+    return this.#pendingBytes > this.#options.maxPendingBytes
+  }
+
+  /** Why nothing is accepted any more; null while all is well. */
+  get failure(): QueueError | null {
+    return this.#failure
+  }
+
+  /**
+   * Gives a message its sequence and queues it for the next commit. The receipt is called later, in sequence; never
+   * during this call unless the journal has failed or is closed.
+   */
+  append(fields: AppendFields, receipt: Receipt, token: number): void {
+    const sequence = ++this.#appended
+    const before = this.#builder.bytes
+    this.#builder.add(fields, sequence, this.#options.clock.now(), receipt, token)
+    this.#pendingBytes += this.#builder.bytes - before
+    if (this.#failure || this.#isClosed) {
+      this.#refuseAll([], this.#failure ?? new QueueError('QUEUE_SERVER_STOPPING'))
+      return
+    }
+    if (this.#builder.bytes >= MAX_BATCH_BYTES) this.#sealed.push(this.#builder.seal())
+    if (this.isFull) this.#wasFull = true
+    if (!this.#isBusy && !this.#isArmed) {
+      this.#isArmed = true
+      setImmediate(() => {
+        this.#isArmed = false
+        this.#commitNext()
+      })
+    }
+  }
+
+  /** The message; `null` when it is gone for good; `undefined` when it must be loaded first. */
+  get(sequence: number): Message | null | undefined {
+    return this.#tail.get(sequence) ?? this.#blocks.get(sequence)
+  }
+
+  /**
+   * Reads the block of a sequence into the cache; callers of the same sequence share one read. What cannot be read is
+   * logged and counts as gone.
+   */
+  load(sequence: number): Promise<void> {
+    const running = this.#loading.get(sequence)
+    if (running) return running
+    const read = this.#read(sequence).finally(() => this.#loading.delete(sequence))
+    this.#loading.set(sequence, read)
+    return read
+  }
+
+  /** A committed message, from memory or storage; null when it is gone. */
+  async fetch(sequence: number): Promise<Message | null> {
+    const known = this.get(sequence)
+    if (known !== undefined) return known
+    await this.load(sequence)
+    return this.get(sequence) ?? null
+  }
+
+  /** Resolves when everything appended has been committed or refused. */
+  drained(): Promise<void> {
+    if (!this.#hasWork()) return Promise.resolve()
+    return new Promise(resolve => this.#idle.push(resolve))
+  }
+
+  /** Refuses whatever is appended from now on; resolves when the rest is stored. */
+  close(): Promise<void> {
+    this.#isClosed = true
+    return this.drained()
+  }
+
+  #hasWork(): boolean {
+    return this.#isBusy || this.#isArmed || this.#sealed.length > 0 || !this.#builder.isEmpty
+  }
+
+  #commitNext(): void {
+    const batch = this.#sealed.shift() ?? (this.#builder.isEmpty ? undefined : this.#builder.seal())
+    if (!batch) {
+      for (const resolve of this.#idle.splice(0)) resolve()
+      return
+    }
+    this.#isBusy = true
+    this.commits++
+    this.#options.lane.commit(batch).then(
+      () => this.#release(batch),
+      (error: unknown) => this.#refuse(batch, error)
+    )
+  }
+
+  #release(batch: SealedBatch): void {
+    this.#isBusy = false
+    this.#pendingBytes -= batch.bytes
+    for (const pending of batch.messages) {
+      this.#committed = pending.message.sequence
+      this.#tail.push(pending.message)
+      this.#listener.committed(pending)
+      pending.receipt.accepted(pending)
+    }
+    this.#giveRoom()
+    this.#commitNext()
+  }
+
+  /**
+   * The store did not take a batch. Everything behind it is refused as well: were a later message of a publisher
+   * taken and an earlier one not, his resend would put them out of order. The sequences are given out again.
+   */
+  #refuse(batch: SealedBatch, cause: unknown): void {
+    this.#isBusy = false
+    const error =
+      cause instanceof QueueError
+        ? cause
+        : new QueueError('QUEUE_STORE_FAILED', { cause, detail: { problem: errorText(cause) } })
+    if (error.code !== 'QUEUE_STORE_FULL') this.#failure = error
+    this.#options.log.error({ err: error, code: error.code }, `publishes are refused: ${error.message}`)
+    this.#refuseAll(batch.messages, error)
+    this.#giveRoom()
+    this.#commitNext()
+  }
+
+  #refuseAll(first: readonly Pending[], error: Error): void {
+    const refused = [...first, ...this.#sealed.flatMap(batch => batch.messages), ...this.#builder.clear()]
+    this.#sealed = []
+    this.#pendingBytes = 0
+    this.#appended = this.#committed
+    this.refused += refused.length
+    for (const pending of refused) pending.receipt.refused(pending, error)
+  }
+
+  #giveRoom(): void {
+    if (!this.#wasFull || this.#pendingBytes > this.#options.maxPendingBytes / 2) return
+    this.#wasFull = false
+    this.#listener.hasRoom()
+  }
+
+  async #read(sequence: number): Promise<void> {
+    try {
+      this.#blocks.add(await this.#options.lane.read(sequence))
+    } catch (cause) {
+      this.#options.log.error(
+        { err: cause, sequence },
+        `message ${sequence} cannot be read: ${errorText(cause)}`
+      )
+      this.#blocks.add({ from: sequence, to: sequence, messages: [], bytes: 0 })
+    }
+  }
+}

@@ -1,0 +1,136 @@
+import { isUtf8 } from 'node:buffer'
+import type { Routed } from '../journal/batch.ts'
+import { assertTopic } from '../topic.ts'
+import { malformed } from '../wire/cursor.ts'
+import { FilterTree } from './filter-tree.ts'
+import { type Reader, Stream } from './stream.ts'
+
+const MAX_CACHED_TOPICS = 10_000
+const REPLACEMENT = '\ufffd'
+
+/** Where the messages of one topic go. */
+export interface Route<R extends Reader> extends Routed {
+  readonly topic: string
+  /** All matching streams. */
+  readonly streams: readonly Stream<R>[]
+  /** Those of them that keep messages for somebody. */
+  readonly durable: readonly Stream<R>[]
+  readonly counter: TopicCounter
+}
+
+/** How often a topic was published to since the start. */
+export interface TopicCounter {
+  readonly topic: string
+  acceptedMessages: number
+}
+
+/** Distinct filters, and which of them a topic matches. */
+export class Router<R extends Reader> {
+  readonly #tree = new FilterTree<Stream<R>>()
+  readonly #byFilter = new Map<string, Stream<R>>()
+  readonly #byId = new Map<number, Stream<R>>()
+  #routes = new Map<string, Route<R>>()
+  readonly #counters = new Map<string, TopicCounter>()
+  readonly #maxTopicLevels: number
+  #nextStreamId = 1
+
+  /** @param maxTopicLevels topics and filters with more levels are refused. */
+  constructor(maxTopicLevels: number) {
+    this.#maxTopicLevels = maxTopicLevels
+  }
+
+  get maxTopicLevels(): number {
+    return this.#maxTopicLevels
+  }
+
+  /** Topics published to, with their counts: the newest 10,000. */
+  get counters(): Iterable<TopicCounter> {
+    return this.#counters.values()
+  }
+
+  get streams(): Iterable<Stream<R>> {
+    return this.#byId.values()
+  }
+
+  streamById(streamId: number): Stream<R> | undefined {
+    return this.#byId.get(streamId)
+  }
+
+  /** No new stream gets an id up to this one. */
+  reserveId(streamId: number): void {
+    if (streamId >= this.#nextStreamId) this.#nextStreamId = streamId + 1
+  }
+
+  /** The stream of a legal filter, made when there is none. It matches nothing before {@link activate}. */
+  stream(filter: string, streamId?: number): Stream<R> {
+    const known = this.#byFilter.get(filter)
+    if (known) return known
+    const stream = new Stream<R>(streamId ?? this.#nextStreamId, filter)
+    this.reserveId(stream.streamId)
+    this.#byFilter.set(filter, stream)
+    this.#byId.set(stream.streamId, stream)
+    return stream
+  }
+
+  /** Publishes are routed to the stream from now on; called again when a subscription of it changed. */
+  activate(stream: Stream<R>): void {
+    this.#tree.set(stream.filter, stream)
+    this.#routes.clear()
+  }
+
+  /** A stream that lost a subscription: it is taken out with the last one. */
+  release(stream: Stream<R>): void {
+    this.#routes.clear()
+    if (stream.subscribers > 0) return
+    this.#tree.delete(stream.filter)
+    this.#byFilter.delete(stream.filter)
+    this.#byId.delete(stream.streamId)
+  }
+
+  /**
+   * The route of the topic that stands in bytes[from .. to).
+   * @throws QueueError QUEUE_TOPIC_INVALID, QUEUE_PACKET_MALFORMED (not UTF-8)
+   */
+  routeBytes(bytes: Buffer, from: number, to: number): Route<R> {
+    const topic = bytes.toString('utf8', from, to)
+    const known = this.#routes.get(topic)
+    if (known === undefined || topic.includes(REPLACEMENT)) {
+      // bad bytes decode to U+FFFD, which a good topic may have too
+      if (!isUtf8(bytes.subarray(from, to))) throw malformed('the topic name is not valid UTF-8')
+    }
+    return known ?? this.route(topic)
+  }
+
+  /** The route of a topic. @throws QueueError QUEUE_TOPIC_INVALID */
+  route(topic: string): Route<R> {
+    const known = this.#routes.get(topic)
+    if (known) return known
+    assertTopic(topic, this.#maxTopicLevels)
+    const streams = this.#tree.match(topic)
+    const durable = streams.filter(stream => stream.durable.size > 0)
+    const route = {
+      topic,
+      streams,
+      durable,
+      streamIds: durable.map(stream => stream.streamId),
+      counter: this.#counter(topic)
+    }
+    if (this.#routes.size >= MAX_CACHED_TOPICS) this.#routes.clear()
+    this.#routes.set(topic, route)
+    return route
+  }
+
+  #counter(topic: string): TopicCounter {
+    const known = this.#counters.get(topic)
+    if (known) return known
+    if (this.#counters.size >= MAX_CACHED_TOPICS) {
+      for (const oldest of this.#counters.keys()) {
+        this.#counters.delete(oldest)
+        break
+      }
+    }
+    const counter = { topic, acceptedMessages: 0 }
+    this.#counters.set(topic, counter)
+    return counter
+  }
+}
