@@ -1,5 +1,8 @@
 import { connect, type Socket } from 'node:net'
 
+/** Takes a packet: its type, and its body bytes[body .. end). */
+export type PacketHandler = (type: number, bytes: Buffer, body: number, end: number) => void
+
 /**
  * A bare MQTT 3.1.1 client for load: packets are built by hand and counted, not parsed, so that the client takes as
  * little of the machine as it can. It is no model of how to write a client.
@@ -7,7 +10,7 @@ import { connect, type Socket } from 'node:net'
 export class RawClient {
   readonly #socket: Socket
   #rest = Buffer.alloc(0)
-  #onPacket: (type: number, bytes: Buffer, body: number, end: number) => void = () => {}
+  #onPacket: PacketHandler = () => {}
 
   private constructor(socket: Socket) {
     this.#socket = socket
@@ -15,8 +18,13 @@ export class RawClient {
     socket.on('error', () => {})
   }
 
-  /** Connects and waits for CONNACK. */
-  static async connect(port: number, clientId: string, isClean: boolean): Promise<RawClient> {
+  /** Connects and waits for CONNACK; what comes right behind it goes to `onPacket`. */
+  static async connect(
+    port: number,
+    clientId: string,
+    isClean: boolean,
+    onPacket: PacketHandler = () => {}
+  ): Promise<RawClient> {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true })
     await new Promise<void>((resolve, reject) => {
       socket.once('connect', resolve)
@@ -26,11 +34,16 @@ export class RawClient {
     const id = field(clientId)
     const head = Buffer.from([0, 4, 77, 81, 84, 84, 4, isClean ? 2 : 0, 0, 0])
     client.write(packet(0x10, Buffer.concat([head, id])))
-    await client.next(2)
+    await new Promise<void>(resolve => {
+      client.onPacket = () => {
+        client.onPacket = onPacket
+        resolve()
+      }
+    })
     return client
   }
 
-  set onPacket(handler: (type: number, bytes: Buffer, body: number, end: number) => void) {
+  set onPacket(handler: PacketHandler) {
     this.#onPacket = handler
   }
 

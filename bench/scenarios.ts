@@ -89,39 +89,36 @@ export async function catchUp(port: number, total: number): Promise<Figure> {
 
 /** Reads and acks until `total` messages are there, or nothing has come for five seconds. */
 async function drain(port: number, total: number): Promise<number> {
-  const connecting = RawClient.connect(port, 'away', false)
-  const client = await connecting
   let received = 0
   let acks: number[] = []
-  await new Promise<void>(resolve => {
-    const idle = setInterval(() => {
-      if (performance.now() - lastAt > 5_000) finish()
-    }, 500)
-    let lastAt = performance.now()
-    const finish = () => {
-      clearInterval(idle)
-      resolve()
-    }
-    client.onPacket = (type, bytes, body) => {
-      if (type !== 3) return
-      received++
-      const idAt = body + 2 + bytes.readUInt16BE(body)
-      acks.push(bytes.readUInt16BE(idAt))
-      if (acks.length === 1) {
-        setImmediate(() => {
-          const out = Buffer.allocUnsafe(acks.length * 4)
-          for (const [i, id] of acks.entries()) {
-            out.writeUInt16BE(0x4002, i * 4)
-            out.writeUInt16BE(id, i * 4 + 2)
-          }
-          acks = []
-          client.write(out)
-          lastAt = performance.now()
-          if (received >= total) finish()
-        })
-      }
-    }
+  let lastAt = performance.now()
+  let finish = () => {}
+  const finished = new Promise<void>(resolve => {
+    finish = resolve
   })
+  const flush = () => {
+    const out = Buffer.allocUnsafe(acks.length * 4)
+    for (const [i, id] of acks.entries()) {
+      out.writeUInt16BE(0x4002, i * 4)
+      out.writeUInt16BE(id, i * 4 + 2)
+    }
+    acks = []
+    client.write(out)
+    lastAt = performance.now()
+    if (received >= total) finish()
+  }
+  const client = await RawClient.connect(port, 'away', false, (type, bytes, body) => {
+    if (type !== 3) return
+    received++
+    acks.push(bytes.readUInt16BE(body + 2 + bytes.readUInt16BE(body)))
+    // what one read brought is acked together
+    if (acks.length === 1) setImmediate(flush)
+  })
+  const idle = setInterval(() => {
+    if (performance.now() - lastAt > 5_000) finish()
+  }, 500)
+  await finished
+  clearInterval(idle)
   await client.end()
   return received
 }

@@ -143,10 +143,8 @@ function buildStages({ store, settings, clock, log }: CoreOptions, nextSequence:
 }
 
 /** Puts the sessions found in the store into the table, and takes out what a stop between two writes left behind. */
-async function recover(
-  { router, sessions, journal, notes, store }: Stages,
-  contents: StoreContents
-): Promise<void> {
+async function recover(stages: Stages, contents: StoreContents): Promise<void> {
+  const { router, sessions, journal, notes, store, checkpoint } = stages
   sessions.reserveId(Number(contents.meta.get('sessions')?.next ?? 1) - 1)
   const found = recoverSessions(contents, router, sessions)
   journal.skipTo(found.highestSequence + 1)
@@ -154,6 +152,8 @@ async function recover(
     sessions.restore(session)
     notes.touch(session)
   }
+  // what may have been lost must still be known if this server stops before its first checkpoint
+  if (contents.lastStop === 'machine') await checkpoint.runOrFail()
   const orphans: StateChange[] = found.orphans.map(key => ({ table: 'cursor', key, row: null }))
   if (orphans.length > 0) await store.state.write(orphans, { sync: false })
 }

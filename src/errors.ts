@@ -42,11 +42,18 @@ export const ERRORS = {
   QUEUE_PLUGIN_INVALID: { reasonCode: 0x83, status: 500, message: 'plugin {plugin}: {problem}' },
   QUEUE_PLUGIN_MISSING: { reasonCode: 0x83, status: 500, message: 'plugin {plugin} needs plugin {missing}' },
   QUEUE_PROTOCOL_ERROR: { reasonCode: 0x82, status: 400, message: 'protocol error: {problem}' },
+  QUEUE_PROTOCOL_UNSUPPORTED: {
+    reasonCode: 0x84,
+    status: 400,
+    message:
+      'protocol {name} level {level} is not supported: expected MQIsdp 3 (MQTT 3.1), MQTT 4 (3.1.1) or MQTT 5'
+  },
   QUEUE_QOS_UNSUPPORTED: {
     reasonCode: 0x9b,
     status: 400,
     message: 'QoS 2 is not supported yet: publish with QoS 0 or 1'
   },
+  QUEUE_REQUEST_INVALID: { reasonCode: 0x83, status: 400, message: '{problem}' },
   QUEUE_RETAIN_UNSUPPORTED: {
     reasonCode: 0x9a,
     status: 400,

@@ -53,7 +53,7 @@ function clientView(connection: Connection, session: Session): ClientView {
   const { remoteAddress, remotePort } = connection
   return {
     clientId: connection.clientId,
-    address: remoteAddress === undefined ? null : `${remoteAddress}:${remotePort}`,
+    address: remoteAddress === undefined ? null : addressText(remoteAddress, remotePort),
     transport: connection.request ? 'websocket' : remoteAddress === undefined ? 'stream' : 'tcp',
     protocolVersion: connection.protocolVersion,
     connectedAt: connection.connectedAt,
@@ -63,6 +63,10 @@ function clientView(connection: Connection, session: Session): ClientView {
     sentBytes: connection.sentBytes,
     droppedMessages: connection.droppedMessages
   }
+}
+
+function addressText(address: string, port: number | undefined): string {
+  return `${address.includes(':') ? `[${address}]` : address}:${port}`
 }
 
 function sessionView(session: Session, journal: Journal): SessionView {

@@ -1,6 +1,5 @@
 import type { JSONSchemaType, SchemaObject } from 'ajv'
 import type { FastifyPluginAsync } from 'fastify'
-import type { CommandModule } from 'yargs'
 import type { Clock } from './clock.ts'
 import type { Directory } from './directory.ts'
 import type { Logger } from './log.ts'
@@ -16,7 +15,7 @@ export * from './topic.ts'
 export * from './wire/message.ts'
 
 /**
- * What a plugin is made of. Name, schema and commands can be read without starting anything; `setup` does no I/O
+ * What a plugin is made of. Name and schema can be read without starting anything; `setup` does no I/O
  * (a store opens when the core says so). A plugin imports from `restante/plugin` and its own folder only.
  */
 export interface Plugin<Options extends object = object> {
@@ -26,9 +25,6 @@ export interface Plugin<Options extends object = object> {
   readonly after?: readonly string[]
   /** JSON Schema of its options; every default lives there and nowhere else. */
   readonly schema: SchemaObject
-  /** Commands of the CLI, mounted as `restante <command>`. */
-  // biome-ignore lint/complexity/noBannedTypes: yargs types a command without known options as {}
-  readonly commands?: readonly CommandModule<{}, never>[]
   /** Called once before the server starts. What it throws stops the start and names the plugin. */
   setup(context: PluginContext, options: Options): PluginParts | Promise<PluginParts>
 }
@@ -57,6 +53,8 @@ export interface CommonSettings {
   /** The data folder; created by whoever stores in it. */
   readonly dataDirectory: string
   readonly fsync: 'always' | 'interval' | 'off'
+  /** Milliseconds from one sync to the next, with `interval`. */
+  readonly fsyncIntervalMs: number
 }
 
 /** Ties the schema to the options where a plugin is defined; the result fits into a list with others. */

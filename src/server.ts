@@ -1,14 +1,14 @@
 import { type AddressInfo, createServer as createTcpServer, type Server } from 'node:net'
-import { Ajv } from 'ajv'
 import type { Broker } from './broker/broker.ts'
 import { type Clock, systemClock } from './clock.ts'
 import type { Settings } from './config/settings.ts'
 import { Core } from './core.ts'
 import type { Directory } from './directory.ts'
-import { errorText, QueueError } from './errors.ts'
+import { QueueError } from './errors.ts'
 import { createHttp, type Http, type ListenAddress } from './http/http.ts'
 import { type Logger, silentLog } from './log.ts'
-import type { Plugin, PluginContext, PluginParts } from './plugin.ts'
+import type { Plugin, PluginContext } from './plugin.ts'
+import { setUpPlugins } from './plugin-setup.ts'
 
 export interface ServerOptions {
   /** A complete, valid configuration; `defaultSettings` makes one. */
@@ -17,6 +17,8 @@ export interface ServerOptions {
   readonly plugins: readonly Plugin[]
   readonly log?: Logger
   readonly clock?: Clock
+  /** Where the options of plugins came from, for what is said of bad ones. */
+  readonly pluginsOrigin?: string
 }
 
 /** A running server. */
@@ -47,18 +49,15 @@ export async function createServer(options: ServerOptions): Promise<QueueServer>
 }
 
 async function start(
-  { settings, plugins, log = silentLog, clock = systemClock }: ServerOptions,
+  options: ServerOptions,
   closers: (() => Promise<void>)[],
   stop: () => Promise<void>
 ): Promise<QueueServer> {
+  const { settings, plugins, log = silentLog, clock = systemClock, pluginsOrigin = 'configuration' } = options
   let core: Core | undefined
   const directory = lateDirectory(() => core?.directory)
-  const parts = await setUp(
-    plugins,
-    settings,
-    { log, clock, settings: commonSettings(settings), directory },
-    closers
-  )
+  const context = { log, clock, settings: commonSettings(settings), directory }
+  const parts = await setUpPlugins({ plugins, settings, context, pluginsOrigin, closers })
   const [store, ...others] = parts.flatMap(part => part.store ?? [])
   if (!store || others.length > 0) {
     const problem = store
@@ -66,10 +65,12 @@ async function start(
       : 'no plugin gives a store'
     throw new QueueError('QUEUE_PLUGIN_INVALID', { detail: { plugin: settings.store, problem } })
   }
+  let http: Http | undefined
+  closers.push(async () => http?.close())
   const opened = await Core.open({ store, settings, clock, log })
-  core = opened
   closers.push(() => opened.close())
-  const http = createHttp({
+  core = opened
+  const opening = createHttp({
     ...{ log, clock, allowedHosts: settings.allowedHosts, allowedOrigins: settings.allowedOrigins },
     isReady: () => (opened.failure ? { ready: false, reason: opened.failure.message } : { ready: true }),
     routes: parts.flatMap(part => part.routes ?? []),
@@ -81,59 +82,17 @@ async function start(
   const tcp = createTcpServer({ noDelay: true }, socket => {
     opened.front.handle(socket)
   })
+  http = opening
+  // closed in reverse: nothing more is accepted, the core answers what it has accepted, then what is still open ends
+  closers.push(async () => opening.stopAccepting())
   const mqttAddress = await listenTcp(tcp, settings, closers)
-  const httpAddress = await listenHttp(http, settings, closers)
+  const httpAddress = await opening.listen(settings.host, settings.httpPort)
   const { broker } = opened
   return { mqttAddress, httpAddress, aedesVersion: broker.aedesVersion, aedes: broker.aedes, directory, stop }
 }
 
-/** Validates options and sets plugins up, in order. */
-async function setUp(
-  plugins: readonly Plugin[],
-  settings: Settings,
-  context: PluginContext,
-  closers: (() => Promise<void>)[]
-): Promise<PluginParts[]> {
-  const ready = new Set<string>()
-  const all: PluginParts[] = []
-  for (const plugin of plugins) {
-    for (const missing of plugin.after ?? []) {
-      if (!ready.has(missing)) {
-        throw new QueueError('QUEUE_PLUGIN_MISSING', { detail: { plugin: plugin.name, missing } })
-      }
-    }
-    const options = pluginOptions(plugin, settings)
-    const parts = await setUpOne(plugin, context, options)
-    ready.add(plugin.name)
-    all.push(parts)
-    if (parts.close) closers.push(() => parts.close!())
-  }
-  return all
-}
-
-async function setUpOne(plugin: Plugin, context: PluginContext, options: object): Promise<PluginParts> {
-  try {
-    return await plugin.setup(context, options)
-  } catch (cause) {
-    if (cause instanceof QueueError) throw cause
-    const detail = { plugin: plugin.name, problem: errorText(cause) }
-    throw new QueueError('QUEUE_PLUGIN_INVALID', { cause, detail })
-  }
-}
-
-/** The options of a plugin with its defaults filled in. @throws QueueError QUEUE_CONFIG_INVALID */
-function pluginOptions(plugin: Plugin, settings: Settings): object {
-  const options = structuredClone(settings.plugins[plugin.name] ?? {})
-  const validate = new Ajv({ useDefaults: true, allErrors: true }).compile(plugin.schema)
-  if (validate(options)) return options
-  const [error] = validate.errors ?? []
-  const key = `plugins.${plugin.name}${error?.instancePath.replaceAll('/', '.') ?? ''}`
-  const problem = `${error?.message ?? 'is not valid'} ${JSON.stringify(error?.params ?? {})}`
-  throw new QueueError('QUEUE_CONFIG_INVALID', { detail: { key, origin: 'configuration', problem } })
-}
-
-function commonSettings({ data, fsync }: Settings): PluginContext['settings'] {
-  return { dataDirectory: data, fsync }
+function commonSettings({ data, fsync, fsyncIntervalMs }: Settings): PluginContext['settings'] {
+  return { dataDirectory: data, fsync, fsyncIntervalMs }
 }
 
 function listenTcp(
@@ -153,15 +112,6 @@ function listenTcp(
       resolve({ host: address, port })
     })
   })
-}
-
-async function listenHttp(
-  http: Http,
-  settings: Settings,
-  closers: (() => Promise<void>)[]
-): Promise<ListenAddress> {
-  closers.push(() => http.close())
-  return http.listen(settings.host, settings.httpPort)
 }
 
 /** Closes in reverse order; all of it, also when something fails. */

@@ -2,6 +2,9 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 import type { IConnectPacket, IPublishPacket, ISubscribePacket } from 'mqtt-packet'
+import type { Arguments } from '../src/commands/command.ts'
+import { describeFailure } from '../src/commands/failure.ts'
+import { publishCommand } from '../src/commands/publish.ts'
 import { type FakeAnswers, type FakeBroker, startFakeBroker } from './helpers/cli-fake-broker.ts'
 import { temporaryFolder } from './helpers/cli-folder.ts'
 import { runCommand, startCommand } from './helpers/cli-process.ts'
@@ -93,63 +96,59 @@ test('publish at QoS 0 says that there is no ack', async t => {
   t.is((sent(broker, 'publish') as IPublishPacket).qos, 0)
 })
 
-const REFUSED: readonly (readonly [string, FakeAnswers, readonly string[], RegExp])[] = [
+const REFUSED: readonly (readonly [string, FakeAnswers, Arguments, RegExp])[] = [
   [
     'a refused publish',
     { publish: { reasonCode: 0x97, reasonString: 'the store is full' } },
-    [],
-    /^restante: DB\/CREATE was not published: 0x97 Quota exceeded \(the store is full\)\n$/
+    {},
+    /^DB\/CREATE was not published: 0x97 Quota exceeded \(the store is full\)$/
   ],
   [
     'a refused connection',
     { connect: { reasonCode: 0x87, reasonString: 'who are you?' } },
-    [],
-    /^restante: mqtt:\/\/127\.0\.0\.1:\d+ refused the connection: 0x87 Not authorized \(who are you\?\)\n$/
+    {},
+    /^mqtt:\/\/127\.0\.0\.1:\d+ refused the connection: 0x87 Not authorized \(who are you\?\)$/
   ],
   [
     'a refused connection of 3.1.1',
     { connect: { reasonCode: 5 } },
-    ['--protocol', '4'],
-    /refused the connection: 0x05 Not authorized\n$/
+    { protocol: '4' },
+    /refused the connection: 0x05 Not authorized$/
   ],
-  [
-    'a connection closed at once',
-    { connect: 'close' },
-    [],
-    /closed the connection: is it an MQTT server\?\n$/
-  ],
-  ['no answer to the connection', { connect: 'silence' }, ['--timeout-ms', '50'], /did not answer in time/],
+  ['a connection closed at once', { connect: 'close' }, {}, /closed the connection: is it an MQTT server\?$/],
+  ['no answer to the connection', { connect: 'silence' }, { 'timeout-ms': '50' }, /did not answer in time/],
   [
     'a connection closed before the ack',
     { publish: 'close' },
-    ['--protocol', '4'],
-    /not published: .*before the ack \(with --protocol 5 it can say why\)\n$/
+    { protocol: '4' },
+    /not published: .*before the ack \(with --protocol 5 it can say why\)$/
   ],
   [
     'a disconnect before the ack',
     { publish: { disconnect: 0x95 } },
-    [],
-    /the server closed the connection: 0x95 Packet too large\n$/
+    {},
+    /the server closed the connection: 0x95 Packet too large$/
   ],
-  ['no ack', { publish: 'silence' }, ['--timeout-ms', '200'], /not published: no ack within 200 ms\n$/]
+  ['no ack', { publish: 'silence' }, { 'timeout-ms': '1000' }, /not published: no ack within 1000 ms$/]
 ]
 
-for (const [title, answers, words, line] of REFUSED) {
+for (const [title, answers, args, line] of REFUSED) {
   test(`publish fails with one line for ${title}`, async t => {
-    const broker = await startFakeBroker(t, answers)
-    const { code, stdout, stderr } = await runCommand(t, [
-      'publish',
-      'DB/CREATE',
-      'x',
-      '--url',
-      broker.url,
-      ...words
-    ])
-    t.deepEqual([code, stdout], [1, ''])
-    t.regex(stderr, line)
-    t.is(stderr.trimEnd().split('\n').length, 1)
+    const { url } = await startFakeBroker(t, answers)
+    const error = await t.throwsAsync(publishCommand.run({ topic: 'DB/CREATE', payload: 'x', url, ...args }))
+    const { lines, exitCode } = describeFailure(error)
+    t.is(exitCode, 1)
+    t.is(lines.length, 1)
+    t.regex(lines[0] ?? '', line)
   })
 }
+
+test('a failed publish is one line on stderr and exit code 1', async t => {
+  const broker = await startFakeBroker(t, { publish: { reasonCode: 0x87 } })
+  const outcome = await runCommand(t, ['publish', 'DB/CREATE', 'x', '--url', broker.url])
+  const stderr = 'restante: DB/CREATE was not published: 0x87 Not authorized\n'
+  t.deepEqual(outcome, { code: 1, signal: null, stdout: '', stderr })
+})
 
 test('a server that is not there is told with the way to start one', async t => {
   const broker = await startFakeBroker(t)

@@ -21,13 +21,27 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   })
 }
 
-test('a second signal ends a server that does not stop, with exit code 1', async t => {
+test('a further signal ends a server that does not stop, with exit code 1', async t => {
   const run = start(t, { behaviour: 'never-stops' })
   await run.output(/Ctrl-C/)
   run.child.kill('SIGTERM')
   await run.output(/stopping/)
+  const impatience = setInterval(() => run.child.kill('SIGINT'), 50)
+  const { code, stdout } = await run.outcome
+  clearInterval(impatience)
+  t.is(code, 1)
+  t.notRegex(stdout, /Stopped/)
+})
+
+test('a signal that comes twice at once, as from a terminal and npm, is one', async t => {
+  const run = start(t, { behaviour: 'stops-after-two-signals' })
+  await run.output(/Ctrl-C/)
+  run.child.kill('SIGTERM')
+  await run.output(/stopping/)
   run.child.kill('SIGINT')
-  t.is((await run.outcome).code, 1)
+  const { code, stdout } = await run.outcome
+  t.is(code, 0)
+  t.regex(stdout, /Stopped/)
 })
 
 test('a stop that fails ends with exit code 1 and a line', async t => {

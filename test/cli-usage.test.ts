@@ -1,6 +1,11 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
+import type { Arguments, Command } from '../src/commands/command.ts'
+import { describeFailure } from '../src/commands/failure.ts'
+import { publishCommand } from '../src/commands/publish.ts'
+import { sessionsCommand } from '../src/commands/sessions.ts'
+import { subscribeCommand } from '../src/commands/subscribe.ts'
 import { defaultSettings, SETTING_KEYS } from '../src/config/settings.ts'
 import { temporaryFolder } from './helpers/cli-folder.ts'
 import { runCommand } from './helpers/cli-process.ts'
@@ -57,34 +62,43 @@ for (const [words, line] of WRONG) {
   })
 }
 
-const BAD_VALUES: readonly (readonly [readonly string[], RegExp])[] = [
+test('a bad value is refused with one line and exit code 2', async t => {
+  const { code, stdout, stderr } = await runCommand(t, ['start', '--mqtt-port', 'x'])
+  t.deepEqual([code, stdout], [2, ''])
+  t.is(stderr, 'restante: mqttPort (flag --mqtt-port): expected an integer from 0 to 65535, found "x"\n')
+})
+
+const BAD_ARGUMENTS: readonly (readonly [Command, Arguments, RegExp])[] = [
+  [publishCommand, { topic: 'DB/+', payload: 'x' }, /^topic name "DB\/\+": has a wildcard/],
   [
-    ['start', '--mqtt-port', 'x'],
-    /^restante: mqttPort \(flag --mqtt-port\): expected an integer from 0 to 65535, found "x"\n$/
-  ],
-  [['publish', 'DB/+', 'x'], /^restante: topic name "DB\/\+": has a wildcard/],
-  [
-    ['publish', 'DB/CREATE', 'x', '--qos', '7'],
-    /^restante: flag --qos: expected an integer from 0 to 1, found "7"\n$/
+    publishCommand,
+    { topic: 'a', payload: 'x', qos: '7' },
+    /^flag --qos: expected an integer from 0 to 1, found "7"$/
   ],
   [
-    ['publish', 'DB/CREATE', 'x', '--url', 'nowhere'],
-    /^restante: the server's URL: expected one such as mqtt:/
+    publishCommand,
+    { topic: 'a', payload: 'x', protocol: '3' },
+    /^flag --protocol: expected .* from 4 to 5, found "3"$/
   ],
-  [['publish', 'DB/CREATE', 'x', '--file', 'y'], /^restante: the payload was given twice/],
-  [['publish', 'DB/CREATE', 'x', '--', '-y'], /^restante: expected one payload/],
-  [['subscribe', 'DB/#/x'], /^restante: topic filter "DB\/#\/x": has # before its last level\n$/],
-  [['subscribe', 'DB/#', '--clean'], /^restante: --clean needs --id/],
-  [['sessions', '--http', 'mqtt://x'], /^restante: the server's address: expected one such as http:/]
+  [
+    publishCommand,
+    { topic: 'a', payload: 'x', url: 'nowhere' },
+    /^the server's URL: expected one such as mqtt:/
+  ],
+  [publishCommand, { topic: 'a', payload: 'x', file: 'y' }, /^the payload was given twice/],
+  [publishCommand, { topic: 'a', payload: 'x', _: ['publish', 'y'] }, /^expected one payload/],
+  [subscribeCommand, { filter: ['DB/#/x'] }, /^topic filter "DB\/#\/x": has # before its last level$/],
+  [subscribeCommand, { filter: ['DB/#'], clean: true }, /^--clean needs --id/],
+  [subscribeCommand, { filter: ['DB/#'], count: '0' }, /^flag --count: expected an integer from 1 /],
+  [sessionsCommand, { http: 'mqtt://x' }, /^the server's address: expected one such as http:/]
 ]
 
-for (const [words, line] of BAD_VALUES) {
-  test(`"restante ${words.join(' ')}" is refused with one line and exit code 2`, async t => {
-    const { code, stdout, stderr } = await runCommand(t, words)
-    t.is(code, 2)
-    t.is(stdout, '')
-    t.regex(stderr, line)
-    t.is(stderr.trimEnd().split('\n').length, 1)
+for (const [command, args, line] of BAD_ARGUMENTS) {
+  test(`"${command.usage}" refuses ${JSON.stringify(args)} with exit code 2`, async t => {
+    const { lines, exitCode } = describeFailure(await t.throwsAsync(async () => command.run(args)))
+    t.is(exitCode, 2)
+    t.is(lines.length, 1)
+    t.regex(lines[0] ?? '', line)
   })
 }
 

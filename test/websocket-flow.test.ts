@@ -3,7 +3,13 @@ import type { Socket } from 'node:net'
 import { finished } from 'node:stream/promises'
 import { setImmediate } from 'node:timers/promises'
 import test from 'ava'
-import { openSocket, openWebSocket, startMqttUpgrades, upgradeLines } from './helpers/http-server.ts'
+import {
+  openSocket,
+  openWebSocket,
+  roundTrip,
+  startMqttUpgrades,
+  upgradeLines
+} from './helpers/http-server.ts'
 import { withDeadline } from './helpers/signal.ts'
 
 const CHUNK_BYTES = 65_536
@@ -153,6 +159,20 @@ test('close says goodbye with 1001, refuses newcomers and resolves', async t => 
   await withDeadline(once(openSocket(t, port), 'error'), { describe: () => 'the refusal of a connection' })
 })
 
+test('what is open goes on after stopAccepting', async t => {
+  const { http, port, nextStream } = await startMqttUpgrades(t)
+  const client = await openWebSocket(t, port)
+  const stream = await nextStream()
+  http.stopAccepting()
+  await withDeadline(once(openSocket(t, port), 'error'), { describe: () => 'the refusal of a connection' })
+  const got = once(client, 'message')
+  stream.write('an ack')
+  t.is(String((await got)[0]), 'an ack')
+  const gone = once(client, 'close')
+  await withDeadline(http.close(), { describe: () => 'the close' })
+  t.is((await gone)[0], 1001)
+})
+
 test('close does not wait for a request that never arrives', async t => {
   const clock = { now: () => 0, after: ringAtOnce, every: ringAtOnce }
   const { http, port } = await startMqttUpgrades(t, { clock })
@@ -172,11 +192,6 @@ test('close does not wait for a WebSocket client that never answers', async t =>
   await withDeadline(http.close(), { describe: () => 'the close' })
   t.pass()
 })
-
-/** Whatever was sent to the port before has arrived when this has been answered. */
-async function roundTrip(port: number): Promise<void> {
-  await (await fetch(`http://127.0.0.1:${port}/health/live`, { headers: { connection: 'close' } })).text()
-}
 
 function ringAtOnce(_ms: number, callback: () => void) {
   void setImmediate().then(callback)

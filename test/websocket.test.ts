@@ -10,6 +10,7 @@ import {
   openSocket,
   openWebSocket,
   rawRequest,
+  roundTrip,
   startHttp,
   startMqttUpgrades,
   upgradeLines
@@ -112,6 +113,23 @@ test('a text frame closes the WebSocket with 1003 and fails the stream', async t
   const [error] = await failed
   t.is(systemCode(error), 'QUEUE_PROTOCOL_ERROR')
   t.deepEqual(received, [])
+})
+
+test('a client that sent a text frame may answer the close before the connection ends', async t => {
+  const { port, nextStream } = await startMqttUpgrades(t, { closeTimeoutMs: 60_000 })
+  const client = openSocket(t, port)
+  client.write(`${upgradeLines('/mqtt').join('\r\n')}\r\n\r\n`)
+  const stream = await nextStream()
+  await once(client, 'data') // the answer to the upgrade
+  const failed = once(stream, 'error')
+  client.write(maskedFrame({ opcode: 1, isFinal: true, payload: 'text' }))
+  const [close] = await once(client, 'data')
+  t.deepEqual([close[0], close.readUInt16BE(2)], [0x88, 1003])
+  await failed
+  await roundTrip(port)
+  t.false(client.readableEnded)
+  client.write(maskedFrame({ opcode: 8, isFinal: true, payload: '\x03\xeb' }))
+  await withDeadline(once(client, 'end'), { describe: () => 'the end of the connection' })
 })
 
 test('a message above the limit closes the WebSocket with 1009', async t => {

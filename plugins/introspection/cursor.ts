@@ -7,13 +7,13 @@ export function encodeCursor(key: string): string {
 
 /**
  * The key in a cursor; null when there is no cursor.
- * @throws QueueError QUEUE_PROTOCOL_ERROR when it was not made by {@link encodeCursor}.
+ * @throws QueueError QUEUE_REQUEST_INVALID when it was not made by {@link encodeCursor}.
  */
 export function decodeCursor(cursor: string | undefined): string | null {
   if (cursor === undefined) return null
   const key = Buffer.from(cursor, 'base64url').toString()
   if (encodeCursor(key) !== cursor) {
-    throw new QueueError('QUEUE_PROTOCOL_ERROR', {
+    throw new QueueError('QUEUE_REQUEST_INVALID', {
       detail: { problem: 'the cursor is not one of this server' }
     })
   }

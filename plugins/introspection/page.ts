@@ -58,7 +58,7 @@ export interface Page<Row> {
 /**
  * Reads one page of a list, sorted by key. Only the entries of the page become rows, and the event loop is let go
  * again and again. An entry that is there from the first page to the last comes exactly once, whatever comes and goes.
- * @throws QueueError QUEUE_PROTOCOL_ERROR for a cursor that was not given out by {@link readPage}.
+ * @throws QueueError QUEUE_REQUEST_INVALID for a cursor that was not given out by {@link readPage}.
  */
 export async function readPage<Item, Row>(
   source: PageSource<Item, Row>,

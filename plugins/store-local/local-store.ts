@@ -15,7 +15,7 @@ import { type FoundNotes, LocalNotes } from './notes.ts'
 import { type Journal, openJournal } from './recovery.ts'
 import { RESERVED_SEQUENCES, Reservation } from './reservation.ts'
 import { continueAt, type History, historyOf, judgeStop, mayHaveHoles, type RunRow } from './run.ts'
-import { createDatabase, type Database, LocalState, openDatabase } from './state.ts'
+import { type Database, LocalState, type OpenDatabase, openDatabase, openLevel } from './state.ts'
 import { ownChange, type StateRows } from './state-rows.ts'
 
 /** What the store works with. */
@@ -30,8 +30,8 @@ export interface LocalStoreOptions {
   readonly log: Logger
   /** Names the present run of the machine. */
   bootId(): Promise<string>
-  /** Makes the database of a folder; LevelDB when missing. */
-  readonly createDatabase?: (directory: string) => Database
+  /** Opens the database of a folder; LevelDB when missing. */
+  readonly openDatabase?: OpenDatabase
 }
 
 /**
@@ -49,18 +49,16 @@ export class LocalStore implements Store {
   readonly state: LocalState
   readonly notes: LocalNotes
   readonly #options: LocalStoreOptions
-  readonly #lock: Database
+  #lock: Database | null = null
   #run: RunRow | null = null
-  #isLocked = false
-  #isStateOpen = false
 
   constructor(options: LocalStoreOptions) {
     this.#options = options
     const { files, log, dataDirectory } = options
-    const create = options.createDatabase ?? createDatabase
-    this.#lock = create(join(dataDirectory, 'lock'))
-    const directory = join(dataDirectory, 'state')
-    this.state = new LocalState({ database: create(directory), files, log, directory, dataDirectory })
+    this.state = new LocalState({
+      openDatabase: options.openDatabase ?? openLevel,
+      ...{ files, log, dataDirectory, directory: join(dataDirectory, 'state') }
+    })
     this.notes = new LocalNotes({
       files,
       log,
@@ -101,14 +99,13 @@ export class LocalStore implements Store {
 
   async #open(): Promise<StoreContents> {
     const { files, dataDirectory } = this.#options
-    await files.makeDirectory(join(dataDirectory, 'lock'))
-    await openDatabase(this.#lock, dataDirectory, join(dataDirectory, 'lock'))
-    this.#isLocked = true
+    const lock = join(dataDirectory, 'lock')
+    await files.makeDirectory(lock)
+    this.#lock = await openDatabase(this.#options.openDatabase ?? openLevel, lock, dataDirectory)
     await checkFormat(files, dataDirectory)
     for (const name of ['state', 'journal', 'notes']) await files.makeDirectory(join(dataDirectory, name))
     await files.syncDirectory(dataDirectory)
     const rows = await this.state.open()
-    this.#isStateOpen = true
     const history = historyOf(rows)
     const bootId = await this.#options.bootId()
     const rowStop = judgeStop(history, bootId)
@@ -180,10 +177,10 @@ export class LocalStore implements Store {
 
   async #release(): Promise<void> {
     this.#run = null
-    if (this.#isStateOpen) await this.state.close()
-    this.#isStateOpen = false
-    if (this.#isLocked) await this.#lock.close()
-    this.#isLocked = false
+    await this.state.close()
+    const lock = this.#lock
+    this.#lock = null
+    await lock?.close()
   }
 }
 

@@ -185,7 +185,8 @@ class Recovery {
       this.#report(segment, { ...damage, to: Math.min(damage.to, lastSequence) })
     if (mayGrow && !segment.isDamaged) this.#growing = { segment, index: scan.index }
     else await writeIndex(this.#folder, segment, scan.index)
-    if (isNewest && segment.isDamaged) this.#skipSequences(segment, found.fileBytes)
+    const unreadBytes = found.fileBytes - scan.tornBytes - scan.index.end
+    if (isNewest) this.#skipSequences(segment, unreadBytes)
   }
 
   /** Its index knows of more than the file has. */
@@ -196,9 +197,9 @@ class Recovery {
     segment.lastSequence = to
   }
 
-  /** No sequence that a damaged end may have held is used again. */
-  #skipSequences(segment: Segment, fileBytes: number): void {
-    const most = Math.ceil(fileBytes / LEAST_RECORD_BYTES)
+  /** No sequence that a damaged end of the journal may have held is used again. */
+  #skipSequences(segment: Segment, unreadBytes: number): void {
+    const most = Math.ceil(unreadBytes / LEAST_RECORD_BYTES)
     this.#nextSequence = Math.max(this.#nextSequence, segment.lastSequence + 1 + most)
   }
 

@@ -11,9 +11,8 @@ import type { Files } from './files.ts'
 import { addRow, emptyRows, type KeyChange, keyChange, type StateRows } from './state-rows.ts'
 import { isFull, storeError, storeFailed } from './store-error.ts'
 
-/** What is used of a LevelDB database; tests put one in its place that fails where they want. */
+/** What is used of an open LevelDB database; tests put one in its place that fails where they want. */
 export interface Database {
-  open(): Promise<void>
   close(): Promise<void>
   batch(operations: BatchOperation[], options: { sync: boolean }): Promise<void>
   iterator(): AsyncIterable<[string, Buffer]>
@@ -23,25 +22,36 @@ type BatchOperation =
   | { readonly type: 'put'; readonly key: string; readonly value: Buffer }
   | { readonly type: 'del'; readonly key: string }
 
-/** A LevelDB database in a folder. */
-export function createDatabase(directory: string): Database {
-  return new ClassicLevel<string, Buffer>(directory, { keyEncoding: 'utf8', valueEncoding: 'buffer' })
+/** Opens the database of a folder. Rejects with an error whose cause has the code LEVEL_LOCKED when it is in use. */
+export type OpenDatabase = (directory: string) => Promise<Database>
+
+/** Opens a LevelDB database. */
+export const openLevel: OpenDatabase = async directory => {
+  const options = { keyEncoding: 'utf8', valueEncoding: 'buffer' }
+  const database = new ClassicLevel<string, Buffer>(directory, options) // opens by itself, so it is made only now
+  await database.open()
+  return database
 }
 
 /**
- * Opens a database.
- * @param directory the data folder, for people.
+ * Opens a database and names what went wrong.
+ * @param dataDirectory the folder that people know.
  * @throws QueueError QUEUE_DATA_IN_USE when another process has it, QUEUE_DATA_CORRUPT when it cannot be read.
  */
-export async function openDatabase(database: Database, directory: string, file: string): Promise<void> {
+export async function openDatabase(
+  open: OpenDatabase,
+  directory: string,
+  dataDirectory: string
+): Promise<Database> {
   try {
-    await database.open()
+    return await open(directory)
   } catch (error) {
     const cause = (error as { cause?: unknown }).cause ?? error
     if (systemCode(cause) === 'LEVEL_LOCKED')
-      throw new QueueError('QUEUE_DATA_IN_USE', { cause, detail: { directory } })
+      throw new QueueError('QUEUE_DATA_IN_USE', { cause, detail: { directory: dataDirectory } })
     if (isFull(cause)) throw storeError('the state could not be opened', cause)
-    throw new QueueError('QUEUE_DATA_CORRUPT', { cause, detail: { file, problem: errorText(cause) } })
+    const detail = { file: directory, problem: errorText(cause) }
+    throw new QueueError('QUEUE_DATA_CORRUPT', { cause, detail })
   }
 }
 
@@ -54,7 +64,7 @@ interface PendingWrite {
 
 /** What the state works with. */
 export interface StateOptions {
-  readonly database: Database
+  readonly openDatabase: OpenDatabase
   readonly files: Files
   readonly directory: string
   readonly dataDirectory: string
@@ -64,6 +74,7 @@ export interface StateOptions {
 /** Rows in LevelDB. One write is under way at a time; what arrives meanwhile is the next one. */
 export class LocalState implements StateStore {
   readonly #options: StateOptions
+  #database: Database | null = null
   #waiting: PendingWrite[] = []
   #writing: Promise<void> | null = null
   #failure: QueueError | null = null
@@ -76,13 +87,13 @@ export class LocalState implements StateStore {
 
   /** Opens the database and reads all rows. @throws QueueError as {@link openDatabase} */
   async open(): Promise<StateRows> {
-    const { database, dataDirectory, directory } = this.#options
-    await openDatabase(database, dataDirectory, directory)
+    const { directory } = this.#options
+    const database = await this.#openDatabase()
     const rows = emptyRows()
     try {
       for await (const [key, value] of database.iterator()) addRow(rows, key, value)
     } catch (cause) {
-      await database.close()
+      await this.close()
       const detail = { file: directory, problem: errorText(cause) }
       throw new QueueError('QUEUE_DATA_CORRUPT', { cause, detail })
     }
@@ -106,7 +117,9 @@ export class LocalState implements StateStore {
   /** Waits for what is under way and closes the database. */
   async close(): Promise<void> {
     await this.#writing
-    await this.#options.database.close()
+    const database = this.#database
+    this.#database = null
+    await database?.close()
   }
 
   async #writeAll(): Promise<void> {
@@ -127,23 +140,30 @@ export class LocalState implements StateStore {
 
   async #writeGroup(group: readonly PendingWrite[]): Promise<void> {
     if (this.#failure) throw this.#failure
-    await this.#reopen()
+    const database = await this.#writable()
     const operations: BatchOperation[] = []
     for (const { changes } of group) {
       for (const { key, value } of changes)
         operations.push(value ? { type: 'put', key, value } : { type: 'del', key })
     }
     const sync = group.some(each => each.isSync)
-    await this.#options.database.batch(operations, { sync })
+    await database.batch(operations, { sync })
     // LevelDB does not sync the name of a log it has just begun
     if (sync) await this.#options.files.syncDirectory(this.#options.directory)
   }
 
-  async #reopen(): Promise<void> {
-    if (!this.#mustReopen) return
-    await this.#options.database.close()
-    await openDatabase(this.#options.database, this.#options.dataDirectory, this.#options.directory)
+  async #writable(): Promise<Database> {
+    if (this.#database && !this.#mustReopen) return this.#database
+    await this.#database?.close()
+    const database = await this.#openDatabase()
     this.#mustReopen = false
+    return database
+  }
+
+  async #openDatabase(): Promise<Database> {
+    const { openDatabase: open, directory, dataDirectory } = this.#options
+    this.#database = await openDatabase(open, directory, dataDirectory)
+    return this.#database
   }
 
   #failed(error: unknown): QueueError {

@@ -1,3 +1,4 @@
+import { systemClock } from '../clock.ts'
 import type { Settings } from '../config/settings.ts'
 import { errorText } from '../errors.ts'
 import type { Logger } from '../log.ts'
@@ -40,9 +41,17 @@ export interface FatalLogger extends Logger {
 export interface ServeOptions {
   readonly settings: Settings
   readonly plugins: readonly Plugin[]
+  /** Where the options of plugins came from. */
+  readonly pluginsOrigin?: string
   readonly createServer: CreateServer
   readonly log: FatalLogger
 }
+
+/**
+ * Signals so soon after the first are the same wish: Ctrl-C under `npm start` reaches the server from the terminal and
+ * from npm, and `timeout` sends its signal twice as well.
+ */
+const SAME_SIGNAL_MS = 500
 
 /**
  * Runs a server until the first SIGTERM or SIGINT and stops it cleanly; a second signal ends the process at once
@@ -50,13 +59,14 @@ export interface ServeOptions {
  * @returns the exit code after a clean stop.
  * @throws CommandError, QueueError and others when the server cannot start or stop.
  */
-export async function serve({ settings, plugins, createServer, log }: ServeOptions): Promise<number> {
+export async function serve({ createServer, ...options }: ServeOptions): Promise<number> {
+  const { settings, plugins, log } = options
   const readyFile = new ReadyFile(settings.readyFile)
   process.once('exit', () => readyFile.remove()) // however it ends, short of a kill
   process.stdout.on('error', () => {}) // a closed terminal must not stop the server
   endOnFault(log)
   const signal = firstSignal()
-  const server = await createServer({ settings, plugins, log }).catch(error => {
+  const server = await createServer(options).catch(error => {
     throw explainStartFailure(error, settings)
   })
   try {
@@ -94,10 +104,11 @@ async function stop(server: RunningServer): Promise<void> {
 
 function firstSignal(): Promise<NodeJS.Signals> {
   return new Promise(resolve => {
-    let count = 0
+    let firstAt: number | undefined
     const onSignal = (signal: NodeJS.Signals): void => {
-      count += 1
-      if (count > 1) process.exit(EXIT.failed)
+      const now = systemClock.now()
+      if (firstAt === undefined) firstAt = now
+      else if (now - firstAt > SAME_SIGNAL_MS) process.exit(EXIT.failed)
       resolve(signal)
     }
     process.on('SIGTERM', onSignal)

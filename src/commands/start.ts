@@ -11,8 +11,11 @@ export const startCommand: Command = {
     ['restante start --store memory', 'nothing is kept: for trying out, and for tests']
   ],
   async run(args) {
-    const { loadSettings } = await import('../config/load.ts')
-    const { settings } = loadSettings(settingsInput(args, process.env))
+    const [{ loadSettings }, { originText }] = await Promise.all([
+      import('../config/load.ts'),
+      import('../config/origin.ts')
+    ])
+    const { settings, origins } = loadSettings(settingsInput(args, process.env))
     const [{ createServer }, { builtinPlugins }, { serve }, { pino }] = await Promise.all([
       import('../server.ts'),
       import('../builtin.ts'),
@@ -26,6 +29,7 @@ export const startCommand: Command = {
       const isLoaded = plugins.some(plugin => plugin.name === name)
       if (!isLoaded) log.warn({ plugin: name }, 'the settings have options for a plugin that is not loaded')
     }
-    return serve({ settings, plugins, createServer, log })
+    const pluginsOrigin = originText(origins.plugins)
+    return serve({ settings, plugins, pluginsOrigin, createServer, log })
   }
 }

@@ -150,13 +150,6 @@ export const SETTING_SCHEMAS = {
     default: 5000,
     description: 'Milliseconds between two checkpoints of what each session has received.'
   },
-  segmentBytes: {
-    type: 'integer',
-    minimum: 4096,
-    maximum: GIBIBYTE,
-    default: 67_108_864,
-    description: 'Size at which the local store begins a new file of messages, in bytes.'
-  },
   allowedOrigins: {
     type: 'array',
     items: { type: 'string', pattern: '^https?://[^/\\s]+$' },

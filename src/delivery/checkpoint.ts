@@ -30,14 +30,19 @@ export class Checkpoint {
 
   /** Makes a checkpoint unless nothing has changed; one at a time. Never rejects: what fails is logged and tried again. */
   run(): Promise<void> {
-    this.#running ??= this.#write().finally(() => {
-      this.#running = null
-    })
+    this.#running ??= this.runOrFail()
+      .catch((cause: unknown) => {
+        this.#options.log.error({ err: cause }, `the cursors could not be stored: ${errorText(cause)}`)
+      })
+      .finally(() => {
+        this.#running = null
+      })
     return this.#running
   }
 
-  async #write(): Promise<void> {
-    const { store, notes, log } = this.#options
+  /** The same, for the start: @throws QueueError QUEUE_STORE_FULL, QUEUE_STORE_FAILED */
+  async runOrFail(): Promise<void> {
+    const { store, notes } = this.#options
     const sessions = notes.takeChanged().filter(session => !session.isEnded)
     if (sessions.length === 0 && store.sizeBytes() === 0) return
     const changes = sessions.map(session =>
@@ -47,7 +52,7 @@ export class Checkpoint {
       await store.checkpoint(changes)
     } catch (cause) {
       for (const session of sessions) notes.touch(session)
-      log.error({ err: cause }, `the cursors could not be stored: ${errorText(cause)}`)
+      throw cause
     }
   }
 }

@@ -1,3 +1,4 @@
+import { QueueError } from '../errors.ts'
 import { malformed, PacketCursor, protocolError } from '../wire/cursor.ts'
 import { buildPacket, propertyField } from '../wire/packets.ts'
 import { byteProperty, CARRIER, PROPERTY, uint32Property, walkProperties } from '../wire/properties.ts'
@@ -27,19 +28,9 @@ export interface ConnectRequest {
   readonly packet: Buffer
 }
 
-/** The protocol level is not one of ours; the client is told so in words it may understand. */
-export class UnknownProtocol extends Error {
-  readonly level: number
-
-  constructor(level: number) {
-    super(`protocol level ${level} is not supported: expected 3 (MQTT 3.1), 4 (3.1.1) or 5`)
-    this.level = level
-  }
-}
-
 /**
  * Reads CONNECT: bytes[start .. end), its body from `body`.
- * @throws QueueError QUEUE_PACKET_MALFORMED, QUEUE_PROTOCOL_ERROR; UnknownProtocol
+ * @throws QueueError QUEUE_PACKET_MALFORMED, QUEUE_PROTOCOL_ERROR, QUEUE_PROTOCOL_UNSUPPORTED
  * @see MQTT 3.1.1 and 5.0 section 3.1
  */
 export function readConnect(bytes: Buffer, body: number, end: number): ConnectRequest {
@@ -47,7 +38,9 @@ export function readConnect(bytes: Buffer, body: number, end: number): ConnectRe
   const name = cursor.text('the protocol name')
   const protocolVersion = cursor.byte()
   const expected = name === 'MQTT' ? [4, 5] : name === 'MQIsdp' ? [3] : []
-  if (!expected.includes(protocolVersion)) throw new UnknownProtocol(protocolVersion)
+  if (!expected.includes(protocolVersion)) {
+    throw new QueueError('QUEUE_PROTOCOL_UNSUPPORTED', { detail: { name, level: protocolVersion } })
+  }
   const flagsAt = cursor.at
   const flags = cursor.byte()
   checkFlags(flags, protocolVersion)

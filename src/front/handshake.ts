@@ -4,7 +4,7 @@ import { malformed, type PacketCursor, protocolError } from '../wire/cursor.ts'
 import { Framer, type PacketSink } from '../wire/framer.ts'
 import { connack, TYPE } from '../wire/packets.ts'
 import { CARRIER, walkProperties } from '../wire/properties.ts'
-import { type ConnectRequest, connackProperties, readConnect, UnknownProtocol } from './connect.ts'
+import { type ConnectRequest, connackProperties, readConnect } from './connect.ts'
 import type { Connection } from './connection.ts'
 import type { FrontContext } from './context.ts'
 import { Inner, type InnerListener } from './inner.ts'
@@ -46,8 +46,11 @@ export class Handshake implements InnerListener, PacketSink {
     try {
       this.request = readConnect(bytes, body, end)
     } catch (error) {
-      if (error instanceof UnknownProtocol)
-        this.#refuse(error.level > 5 ? 0x84 : UNACCEPTABLE_PROTOCOL, error.level > 5)
+      // what version of MQTT the client would understand is not known: 3.1.1 says it in a way all can read
+      if (error instanceof QueueError && error.code === 'QUEUE_PROTOCOL_UNSUPPORTED') {
+        const isNewer = Number(error.detail.level) > 5
+        this.#refuse(isNewer ? error.reasonCode : UNACCEPTABLE_PROTOCOL, isNewer)
+      }
       throw error
     }
     if (this.#hasForbiddenWill(this.request)) return

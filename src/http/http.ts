@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream'
 import { type FastifyInstance, type FastifyPluginAsync, fastify } from 'fastify'
 import { type Clock, systemClock } from '../clock.ts'
 import type { Logger } from '../log.ts'
+import { Ending } from './ending.ts'
 import { createGuard, type GuardOptions } from './guard.ts'
 import { healthRoutes, type Readiness } from './health.ts'
 import { methodNotAllowed } from './methods.ts'
@@ -20,9 +21,6 @@ const MAX_HEAD_BYTES = 262_144
 
 /** How long a request may take to arrive. */
 const REQUEST_TIMEOUT_MS = 30_000
-
-/** How long running requests may go on after `close`. */
-const CLOSE_GRACE_MS = 3_000
 
 /** How long a WebSocket client may take to answer a Close frame. */
 const CLOSE_TIMEOUT_MS = 2_000
@@ -61,6 +59,8 @@ export interface Http {
    * @throws the system's error (EADDRINUSE, EACCES, …) when it cannot listen there.
    */
   listen(host: string, port: number): Promise<ListenAddress>
+  /** Takes no more connections and WebSockets; those that there are go on, so that acks on their way can still be sent. */
+  stopAccepting(): void
   /** Stops accepting, closes WebSockets, lets running requests end for a while. May be called twice. */
   close(): Promise<void>
 }
@@ -95,11 +95,12 @@ export function createHttp(options: HttpOptions): Http {
   for (const plugin of routes) app.register(plugin, { prefix: '/v1' })
   app.register(refuseOtherMethods)
 
-  let closed: Promise<void> | undefined
+  const end = new Ending(app, webSockets, clock)
   return {
     app,
     listen: (host, port) => listen(app, host, port),
-    close: () => (closed ??= close(app, webSockets, clock))
+    stopAccepting: () => end.stopAccepting(),
+    close: () => end.close()
   }
 }
 
@@ -131,14 +132,4 @@ async function listen(app: FastifyInstance, host: string, port: number): Promise
   await app.listen({ host, port })
   const bound = app.server.address() as AddressInfo
   return { host: bound.address, port: bound.port }
-}
-
-async function close(app: FastifyInstance, webSockets: MqttWebSockets, clock: Clock): Promise<void> {
-  webSockets.close()
-  const timer = clock.after(CLOSE_GRACE_MS, () => app.server.closeAllConnections())
-  try {
-    await app.close()
-  } finally {
-    timer.cancel()
-  }
 }

@@ -1,5 +1,5 @@
 import { STATUS_CODES } from 'node:http'
-import { type ErrorCode, QueueError } from '../errors.ts'
+import { ERRORS, type ErrorCode, QueueError } from '../errors.ts'
 
 /** An answer for programs and people when a request failed. @see RFC 9457 section 3.1 */
 export interface Problem {
@@ -21,7 +21,7 @@ export const PROBLEM_TYPE = 'application/problem+json'
 
 /** Failures that only HTTP knows, with their status (RFC 9110, RFC 6585). The others are in ERRORS. */
 export const HTTP_STATUSES = {
-  QUEUE_REQUEST_INVALID: 400,
+  QUEUE_REQUEST_INVALID: ERRORS.QUEUE_REQUEST_INVALID.status,
   QUEUE_ORIGIN_REFUSED: 403,
   QUEUE_METHOD_NOT_ALLOWED: 405,
   QUEUE_REQUEST_TIMEOUT: 408,

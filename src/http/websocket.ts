@@ -61,9 +61,13 @@ export class MqttWebSockets {
     )
   }
 
-  /** Refuses new connections and closes those there are, with code 1001; a time limit ends those that do not answer. */
-  close(): void {
+  /** Answers every upgrade from now on with 503. */
+  stopAccepting(): void {
     this.#isClosing = true
+  }
+
+  /** Closes the connections that there are, with code 1001; a time limit ends those that do not answer. */
+  close(): void {
     for (const socket of this.#server.clients) {
       socket.close(1001, 'the server is stopping')
       socket.resume()

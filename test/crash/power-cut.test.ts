@@ -11,7 +11,7 @@ import { type Random, testKills, testRandom } from '../helpers/tools-random.ts'
 type Fsync = 'always' | 'interval' | 'off'
 
 /** LevelDB relies on common file systems for its names; everything else in the folder is ours. */
-const mayUndo = (path: string) => !path.includes('/state/')
+const mayUndo = (path: string) => !/\/(state|lock)\//.test(path)
 
 /** A server whose power can be cut, with load around it. */
 class CutScene {
@@ -32,7 +32,8 @@ class CutScene {
 
   async start(): Promise<void> {
     const env = { ...this.#watch.env, RESTANTE_BOOT_ID: `boot-${++this.#boots}` }
-    const args = ['--segment-bytes', '200000', '--fsync-interval-ms', '50', '--checkpoint-ms', '100']
+    const plugins = { 'store-local': { segmentBytes: 200_000, fsyncIntervalMs: 50 } }
+    const args = ['--checkpoint-ms', '100', '--plugins', JSON.stringify(plugins)]
     this.server = await startServer(this.#t, {
       dataDirectory: this.#watch.root,
       fsync: this.#fsync,
@@ -50,6 +51,17 @@ class CutScene {
     this.#t.log(
       `cut ${this.#boots}: ${lostBytes} bytes of ${cutFiles} files; undone: ${undoneNames.join(', ') || '-'}`
     )
+  }
+
+  /** Adds to a failure what the server says about its sessions. */
+  async explained(waiting: Promise<void>): Promise<void> {
+    try {
+      await waiting
+    } catch (error) {
+      const sessions = await fetch(`http://127.0.0.1:${this.server.httpPort}/v1/sessions`)
+      this.#t.log(await sessions.text(), this.server.program.story())
+      throw error
+    }
   }
 
   /** No sequence stands for another message than the one that was delivered under it. */
@@ -89,7 +101,7 @@ for (const fsync of ['always', 'interval', 'off'] as const) {
     await scene.settle()
     await scene.publishMore(1)
     const awaited = () => (fsync === 'always' ? scene.ledger.ackedMessages : scene.lastMessages())
-    for (const subscriber of scene.subscribers) await subscriber.until(awaited)
+    for (const subscriber of scene.subscribers) await power.explained(subscriber.until(awaited))
     power.checkSequences()
     scene.check(t, { mayLose: fsync !== 'always' })
     t.log(`${runs} cuts, ${scene.ledger.ackedMessages.size} messages acked`)

@@ -6,7 +6,13 @@ import { QueueError } from '../../src/errors.ts'
 
 /** How the pretended server behaves; `settings` are laid over the defaults. */
 export interface FakeServer {
-  readonly behaviour: 'normal' | 'never-stops' | 'fails-to-stop' | 'throws-later' | 'rejects-later'
+  readonly behaviour:
+    | 'normal'
+    | 'never-stops'
+    | 'stops-after-two-signals'
+    | 'fails-to-stop'
+    | 'throws-later'
+    | 'rejects-later'
   /** What the start fails with: a code of ours, or of the system with what Node says beside it. */
   readonly failure?: { readonly code: string; readonly [detail: string]: unknown }
   readonly settings?: Partial<Settings>
@@ -15,6 +21,9 @@ export interface FakeServer {
 // A script: runs `serve` around a server that does nothing, as its one argument (JSON) says.
 const fake = JSON.parse(process.argv[2] ?? '{}') as FakeServer
 const settings = defaultSettings({ store: 'memory', ...fake.settings })
+const twoSignals = new Promise<void>(resolve => {
+  process.once('SIGTERM', () => process.once('SIGINT', () => resolve()))
+})
 const keepAlive = setInterval(() => {}, 1000)
 
 serve({
@@ -47,6 +56,7 @@ async function createServer() {
     async stop() {
       if (fake.behaviour === 'fails-to-stop') throw new Error('the disk is gone')
       if (fake.behaviour === 'never-stops') await new Promise(() => {})
+      if (fake.behaviour === 'stops-after-two-signals') await twoSignals
       clearInterval(keepAlive)
     }
   }

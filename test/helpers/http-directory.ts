@@ -106,7 +106,7 @@ export async function mountPlugin(plugin: Plugin, directory: Directory): Promise
   const context: PluginContext = {
     log: silentLog,
     clock: { now: () => FAKE_NOW, after: () => idle, every: () => idle },
-    settings: { dataDirectory: '', fsync: 'off' },
+    settings: { dataDirectory: '', fsync: 'off', fsyncIntervalMs: 200 },
     directory
   }
   const { routes } = await plugin.setup(context, {})

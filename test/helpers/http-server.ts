@@ -118,6 +118,11 @@ export async function openWebSocket(
   return socket
 }
 
+/** Whatever was sent to the port before has arrived when this has been answered. */
+export async function roundTrip(port: number): Promise<void> {
+  await (await fetch(`http://127.0.0.1:${port}/health/live`, { headers: { connection: 'close' } })).text()
+}
+
 /** Connects to the port and sends nothing; cut with the test. */
 export function openSocket(t: ExecutionContext, port: number): Socket {
   const socket = connect(port, '127.0.0.1')

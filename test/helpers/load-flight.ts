@@ -32,6 +32,8 @@ export class Flight {
   #sent = new Map<number, Sent>()
   /** What may come again, in order; only ids of the connections before. */
   #owed = new Map<number, Sent>()
+  /** After a power cut: what came on this connection, under whatever id. The ids in `#owed` stay reserved. */
+  readonly #cameAgain = new Set<string>()
   #before: Before = 'running'
   #connection = 0
   #position = 0
@@ -55,6 +57,7 @@ export class Flight {
     this.#owed = new Map(left.sort(([, a], [, b]) => a.position - b.position))
     for (const [, sent] of left) sent.isHere = false
     this.unacked.clear()
+    this.#cameAgain.clear()
     this.#before = before
     this.#resent = 0
     this.#hasNew = this.#connection === 1
@@ -124,8 +127,7 @@ export class Flight {
         `packet id ${packetId} of ${owed.message}, in flight at the power cut, used for ${message}`
       )
     }
-    // once it came again, under whatever id, nothing of it is open; its old id stays reserved for it
-    for (const sent of this.#owed.values()) if (sent.message === message) sent.isHere = true
+    this.#cameAgain.add(message)
   }
 
   #hasCopies(message: string): boolean {
@@ -133,7 +135,8 @@ export class Flight {
   }
 
   #expectNothingOwed(when: string): void {
-    const missing = [...this.#owed].filter(([, sent]) => !sent.isAcked && !sent.isHere)
+    const isMissing = (sent: Sent) => !sent.isAcked && !this.#cameAgain.has(sent.message)
+    const missing = [...this.#owed].filter(([, sent]) => isMissing(sent))
     for (const [id, { message }] of missing.slice(0, 3)) {
       this.#broken(`${message} (packet id ${id}), in flight at the reconnect, did not come again ${when}`)
     }

@@ -166,10 +166,10 @@ export class ModelStore implements Store {
     }
   }
 
-  /** A turn of the event loop, as storage takes one; then the fault, if there is one. A dead store never answers. */
+  /** A turn of the event loop, as storage takes one; then the fault, if there is one. */
   async #work(fault?: keyof Faults): Promise<void> {
     await new Promise(resolve => setImmediate(resolve))
-    if (this.#isDead) await new Promise(() => {})
+    if (this.#isDead) throw new Error('this store has crashed')
     const error = fault && this.faults[fault]
     if (error) throw error
   }

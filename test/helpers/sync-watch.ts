@@ -76,10 +76,10 @@ export function watchSyncs(root: string): SyncWatch {
     graveFolder,
     env: {
       LD_PRELOAD: buildShim(),
-      RESTANTE_WATCH_ROOT: root,
-      RESTANTE_WATCH_LOG: logFile,
-      RESTANTE_WATCH_GRAVE: graveFolder,
-      RESTANTE_WATCH_CONTROL: control,
+      SYNC_WATCH_ROOT: root,
+      SYNC_WATCH_LOG: logFile,
+      SYNC_WATCH_GRAVE: graveFolder,
+      SYNC_WATCH_CONTROL: control,
       UV_USE_IO_URING: '0'
     },
     setFaults(...faults) {

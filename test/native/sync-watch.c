@@ -1,10 +1,10 @@
 /*
  * A shim for LD_PRELOAD: tells what a program has put on stable storage, and lets its file system calls fail on demand.
  *
- *   RESTANTE_WATCH_ROOT      folder to watch (absolute, no symbolic links in it)
- *   RESTANTE_WATCH_LOG       the log, outside the folder; one line per event, appended with one write each
- *   RESTANTE_WATCH_GRAVE     folder on the same file system, where removed files are kept by a hard link
- *   RESTANTE_WATCH_CONTROL   faults, one per line; read again when the file is another one or has another time
+ *   SYNC_WATCH_ROOT      folder to watch (absolute, no symbolic links in it)
+ *   SYNC_WATCH_LOG       the log, outside the folder; one line per event, appended with one write each
+ *   SYNC_WATCH_GRAVE     folder on the same file system, where removed files are kept by a hard link
+ *   SYNC_WATCH_CONTROL   faults, one per line; read again when the file is another one or has another time
  *
  * Log lines (numbers decimal; `inode` names a file across renames; `id` joins the begin and the end of a call):
  *
@@ -58,6 +58,7 @@
 struct watched {
   char *path; /* never freed: another thread may still be reading it */
   unsigned long inode;
+  dev_t device;
   int flags;
   int is_folder;
 };
@@ -82,9 +83,9 @@ static pthread_mutex_t control_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void set_up(void) {
-  const char *folder = getenv("RESTANTE_WATCH_ROOT"), *log = getenv("RESTANTE_WATCH_LOG");
-  grave_folder = getenv("RESTANTE_WATCH_GRAVE");
-  control_file = getenv("RESTANTE_WATCH_CONTROL");
+  const char *folder = getenv("SYNC_WATCH_ROOT"), *log = getenv("SYNC_WATCH_LOG");
+  grave_folder = getenv("SYNC_WATCH_GRAVE");
+  control_file = getenv("SYNC_WATCH_CONTROL");
   if (!folder || !log || strlen(folder) >= sizeof root) return;
   strcpy(root, folder);
   int fd = syscall(SYS_openat, AT_FDCWD, log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
@@ -135,8 +136,16 @@ static int absolute(char *into, int folder_fd, const char *path) {
   return snprintf(into, PATH_BYTES, "%s/%s", base, path) < PATH_BYTES;
 }
 
+/* What is open under this number. Not every close passes by here (libuv calls the kernel itself), so look again. */
 static struct watched *watched_of(int fd) {
-  return fd >= 0 && fd < MAX_FD ? open_files[fd] : NULL;
+  struct watched *file = fd >= 0 && fd < MAX_FD ? open_files[fd] : NULL;
+  if (!file) return NULL;
+  struct stat is;
+  int saved = errno;
+  int is_same = syscall(SYS_fstat, fd, &is) == 0 && is.st_ino == file->inode && is.st_dev == file->device;
+  errno = saved;
+  if (!is_same) open_files[fd] = NULL;
+  return is_same ? file : NULL;
 }
 
 /* ---- faults */
@@ -238,6 +247,7 @@ static void watch_open(int fd, int flags, int existed, off_t size_before) {
   struct watched *file = malloc(sizeof *file);
   file->path = strdup(path);
   file->inode = is.st_ino;
+  file->device = is.st_dev;
   file->flags = flags;
   file->is_folder = S_ISDIR(is.st_mode);
   if (!file->is_folder) {

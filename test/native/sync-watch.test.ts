@@ -108,7 +108,7 @@ test('bytes whose sync failed are not saved by a later sync', async t => {
     t,
     watch,
     `const file = open('a', 'w'); fs.writeSync(file, text(10))
-    print(attempt(() => fs.fdatasyncSync(file))); fs.rmSync(process.env.RESTANTE_WATCH_CONTROL)
+    print(attempt(() => fs.fdatasyncSync(file))); fs.rmSync(process.env.SYNC_WATCH_CONTROL)
     fs.writeSync(file, text(10)); print(attempt(() => fs.fdatasyncSync(file)) ?? 'ok')`
   )
   t.deepEqual(printed, ['EIO', 'ok'])
@@ -140,7 +140,7 @@ test('a full disk takes a part, then nothing, until there is room again', async 
     `const file = open('a', 'w'), other = open('b', 'w')
     print(fs.writeSync(file, text(20))); print(fs.writeSync(file, text(20)))
     print(attempt(() => fs.writeSync(file, text(1)))); print(fs.writeSync(other, text(99)))
-    fs.writeFileSync(process.env.RESTANTE_WATCH_CONTROL, ''); print(fs.writeSync(file, text(20)))`
+    fs.writeFileSync(process.env.SYNC_WATCH_CONTROL, ''); print(fs.writeSync(file, text(20)))`
   )
   t.deepEqual(printed, [20, 10, 'ENOSPC', 99, 20])
 })
@@ -266,4 +266,23 @@ test('a synced batch of LevelDB survives a power cut, an unsynced one may not', 
     cutPower(watch, { random, mayUndo: () => false })
   }
   t.true(lost > 0)
+})
+
+test('a descriptor that was closed and is used again for something else is not taken for the file', async t => {
+  if (!canWatch(t)) return
+  const watch = newWatch(t)
+  await run(
+    t,
+    watch,
+    `import { connect, createServer } from 'node:net'
+      const file = open('a', 'w'); fs.writeSync(file, text(10)); fs.fsyncSync(file); fs.closeSync(file)
+      const server = createServer(socket => socket.pipe(socket)).listen(0, '127.0.0.1')
+      await new Promise(resolve => server.on('listening', resolve))
+      const client = connect(server.address().port, '127.0.0.1')
+      await new Promise(resolve => client.on('connect', resolve))
+      client.write('ping'); await new Promise(resolve => client.on('data', resolve))
+      client.end(); server.close()`
+  )
+  t.deepEqual(unsynced(watch, 'a'), [])
+  t.is(watch.lines().filter(line => line.startsWith('W ')).length, 1)
 })

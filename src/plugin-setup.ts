@@ -1,0 +1,61 @@
+import { Ajv } from 'ajv'
+import type { Settings } from './config/settings.ts'
+import { errorText, QueueError } from './errors.ts'
+import type { Plugin, PluginContext, PluginParts } from './plugin.ts'
+
+export interface PluginSetUp {
+  /** In the order of set-up. */
+  readonly plugins: readonly Plugin[]
+  readonly settings: Settings
+  readonly context: PluginContext
+  /** Where the options of plugins came from, for what is said of bad ones. */
+  readonly pluginsOrigin: string
+  /** Gets what is to be closed, in the order of set-up. */
+  readonly closers: (() => Promise<void>)[]
+}
+
+/**
+ * Validates the options of plugins and sets them up, in order.
+ * @throws QueueError QUEUE_PLUGIN_MISSING, QUEUE_CONFIG_INVALID, QUEUE_PLUGIN_INVALID (it threw; the plugin is named)
+ */
+export async function setUpPlugins({ plugins, closers, ...rest }: PluginSetUp): Promise<PluginParts[]> {
+  const ready = new Set<string>()
+  const all: PluginParts[] = []
+  for (const plugin of plugins) {
+    for (const missing of plugin.after ?? []) {
+      if (!ready.has(missing)) {
+        throw new QueueError('QUEUE_PLUGIN_MISSING', { detail: { plugin: plugin.name, missing } })
+      }
+    }
+    const parts = await setUpOne(
+      plugin,
+      rest.context,
+      pluginOptions(plugin, rest.settings, rest.pluginsOrigin)
+    )
+    ready.add(plugin.name)
+    all.push(parts)
+    if (parts.close) closers.push(() => parts.close!())
+  }
+  return all
+}
+
+async function setUpOne(plugin: Plugin, context: PluginContext, options: object): Promise<PluginParts> {
+  try {
+    return await plugin.setup(context, options)
+  } catch (cause) {
+    if (cause instanceof QueueError) throw cause
+    const detail = { plugin: plugin.name, problem: errorText(cause) }
+    throw new QueueError('QUEUE_PLUGIN_INVALID', { cause, detail })
+  }
+}
+
+/** The options of a plugin with its defaults filled in. */
+function pluginOptions(plugin: Plugin, settings: Settings, origin: string): object {
+  const options = structuredClone(settings.plugins[plugin.name] ?? {})
+  const validate = new Ajv({ useDefaults: true, allErrors: true }).compile(plugin.schema)
+  if (validate(options)) return options
+  const [error] = validate.errors ?? []
+  const key = `plugins.${plugin.name}${error?.instancePath.replaceAll('/', '.') ?? ''}`
+  const problem = `${error?.message ?? 'is not valid'} ${JSON.stringify(error?.params ?? {})}`
+  throw new QueueError('QUEUE_CONFIG_INVALID', { detail: { key, origin, problem } })
+}

@@ -1,0 +1,95 @@
+import { batchOf, payloadOf, plainBatch, range, readLane, sequencesOf } from '../helpers/batches.ts'
+import { type Definers, postings } from './under-test.ts'
+
+/** Commits and reads. */
+export function defineLane({ define, defineKept }: Definers): void {
+  define('a new store is empty and begins with sequence 1', async (t, { contents }) => {
+    t.is(contents.lastStop, 'new')
+    t.is(contents.nextSequence, 1)
+    t.regex(contents.lane, /^[\w-]{1,64}$/)
+    t.deepEqual([...contents.postings], [])
+    t.is(contents.meta.size + contents.cursors.size, 0)
+    t.is(contents.streams.length + contents.sessions.length + contents.subscriptions.length, 0)
+    t.deepEqual(contents.notes, [])
+  })
+
+  define('a committed message is read back as it was given', async (t, { store }) => {
+    const specs = [
+      {
+        topic: 'DB/CREATE',
+        payload: Buffer.from('{"id":1}'),
+        publisher: 'api',
+        streamIds: [1, 7, 4_294_967_295]
+      },
+      { topic: 'é/日本', payload: Buffer.alloc(0), publisher: '', streamIds: [], isV5: true, qos: 2 },
+      { topic: 'a', payload: Buffer.alloc(300_000, 7), publisher: 'x'.repeat(65_535), expiresAt: 12.5 }
+    ]
+    const batch = batchOf(1, specs, 1)
+    await store.lane.commit(batch)
+    const found = await readLane(store.lane, 1, 3)
+    t.is(found.length, 3)
+    for (const [place, message] of found.entries()) {
+      const given = batch.messages[place]!.message
+      t.is(message.topic(), specs[place]!.topic)
+      t.deepEqual(message.payload(), specs[place]!.payload)
+      for (const key of ['sequence', 'publisher', 'expiresAt', 'acceptedAt', 'isV5', 'qos'] as const)
+        t.is(message[key], given[key], key)
+    }
+  })
+
+  define('the bytes of a batch may be used again once it is committed', async (t, { store }) => {
+    const batch = plainBatch(1, 10)
+    await store.lane.commit(batch)
+    for (const buffer of batch.buffers) buffer.fill(0)
+    const payloads = (await readLane(store.lane, 1, 10)).map(message => message.payload())
+    t.deepEqual(payloads, range(1, 10).map(payloadOf))
+  })
+
+  define('every sequence is in the block that answers for it', async (t, under) => {
+    await under.fill(3_000, { batch: 70 })
+    await under.store.lane.commit(batchOf(3_001, [{ payload: Buffer.alloc(2_000_000, 1) }, {}, {}]))
+    t.deepEqual(sequencesOf(await readLane(under.store.lane, 1, 3_003)), range(1, 3_003))
+    for (const sequence of [1, 2, 64, 65, 1_499, 2_999, 3_001, 3_002, 3_003]) {
+      const block = await under.store.lane.read(sequence)
+      t.true(block.messages.some(message => message.sequence === sequence))
+      t.true(block.from <= sequence && sequence <= block.to)
+      t.true(block.bytes > 0)
+    }
+  })
+
+  define('a block may be read while another batch is committed', async (t, under) => {
+    await under.fill(200)
+    const { lane } = under.store
+    const reads = [lane.read(1), lane.read(200), lane.commit(plainBatch(201, 50)), lane.read(100)] as const
+    const blocks = await Promise.all(reads)
+    t.true(blocks[0].to >= 1 && blocks[1].to >= 200)
+    t.deepEqual(sequencesOf(await readLane(lane, 1, 250)), range(1, 250))
+  })
+
+  defineKept('a store that is opened again has what it had', async (t, under) => {
+    await under.fill(500, { streamIds: [1] })
+    await under.fill(0)
+    await under.store.lane.commit(
+      batchOf(501, [{ streamIds: [2, 1] }, { streamIds: [] }, { streamIds: [2] }])
+    )
+    const { lane } = under.contents
+    const contents = await under.reopen()
+    t.is(contents.lastStop, 'clean')
+    t.is(contents.lane, lane)
+    t.is(contents.nextSequence, 504)
+    t.deepEqual(postings(contents.postings), { 1: range(1, 501), 2: [501, 503] })
+    t.deepEqual(sequencesOf(await readLane(under.store.lane, 1, 503)), range(1, 503))
+  })
+
+  defineKept('what was committed after opening again comes behind what was there', async (t, under) => {
+    await under.fill(100)
+    await under.reopen()
+    await under.fill(100)
+    t.is((await under.reopen()).nextSequence, 201)
+    const found = await readLane(under.store.lane, 1, 200)
+    t.deepEqual(
+      found.map(message => message.payload()),
+      range(1, 200).map(payloadOf)
+    )
+  })
+}

@@ -1,0 +1,150 @@
+import type { SessionRow, StateChange, StoreContents, SubscriptionRow } from '../../src/store/store.ts'
+import { range } from '../helpers/batches.ts'
+import type { Definers } from './under-test.ts'
+
+const ODD_NAMES = [
+  '',
+  'constructor',
+  '__proto__',
+  'toString',
+  'a!b',
+  '0',
+  'é日本💡',
+  '\u0001',
+  'x'.repeat(65_535)
+]
+
+/** Rows that change. */
+export function defineState({ defineKept }: Definers): void {
+  defineKept('rows come back as they were written, whatever the names', async (t, under) => {
+    const changes = ODD_NAMES.flatMap((name, place) => rowsOf(name, place + 1))
+    await under.store.state.write(changes, { sync: true })
+    const contents = await under.reopen()
+    t.deepEqual(
+      sorted(contents.sessions, row => row.sessionId).map(row => row.clientId),
+      ODD_NAMES
+    )
+    t.deepEqual(
+      sorted(contents.subscriptions, row => row.sessionId).map(row => row.filter),
+      ODD_NAMES
+    )
+    t.deepEqual(
+      sorted(contents.streams, row => row.streamId).map(row => row.filter),
+      ODD_NAMES
+    )
+    t.deepEqual([...contents.meta.keys()].sort(), [...ODD_NAMES].sort())
+    for (const [place, name] of ODD_NAMES.entries()) {
+      t.deepEqual(contents.meta.get(name), { place: place + 1, text: name, is: true, none: null })
+      t.deepEqual(contents.cursors.get(place + 1), Buffer.from([0, 255, place + 1]))
+    }
+  })
+
+  defineKept('a row that was written as null is gone', async (t, under) => {
+    const { state } = under.store
+    await state.write([...rowsOf('a', 1), ...rowsOf('b', 2)], { sync: false })
+    await state.write(
+      rowsOf('a', 1).map(change => ({ ...change, row: null })),
+      { sync: false }
+    )
+    const contents = await under.reopen()
+    t.deepEqual([...contents.meta.keys()], ['b'])
+    t.deepEqual([...contents.cursors.keys()], [2])
+    t.deepEqual(
+      contents.sessions.map(row => row.clientId),
+      ['b']
+    )
+    t.deepEqual(
+      contents.subscriptions.map(row => row.filter),
+      ['b']
+    )
+    t.deepEqual(
+      contents.streams.map(row => row.filter),
+      ['b']
+    )
+  })
+
+  defineKept('of several writes of a row the last call counts', async (t, under) => {
+    const { state } = under.store
+    const meta = (value: number): StateChange[] => [
+      { table: 'meta', key: 'row', row: { value: -1 } },
+      { table: 'meta', key: 'row', row: { value } }
+    ]
+    await Promise.all(range(1, 50).map(value => state.write(meta(value), { sync: value % 3 === 0 })))
+    t.deepEqual((await under.reopen()).meta.get('row'), { value: 50 })
+  })
+
+  defineKept('a row is as it was when the write was called', async (t, under) => {
+    const cursor = Buffer.from([1, 2, 3])
+    const written = under.store.state.write([{ table: 'cursor', key: 1, row: cursor }], { sync: false })
+    cursor.fill(9)
+    await written
+    t.deepEqual((await under.reopen()).cursors.get(1), Buffer.from([1, 2, 3]))
+  })
+
+  defineKept('thousands of rows come back', async (t, under) => {
+    await under.store.state.write(
+      range(1, 3_000).flatMap(i => rowsOf(`client ${i}`, i)),
+      { sync: true }
+    )
+    const contents = await under.reopen()
+    t.is(contents.sessions.length, 3_000)
+    t.is(contents.cursors.size, 3_000)
+    t.is(new Set(contents.subscriptions.map(row => row.filter)).size, 3_000)
+  })
+}
+
+/** Notes and checkpoints. */
+export function defineNotes({ defineKept }: Definers): void {
+  const texts = (contents: StoreContents) => contents.notes.map(note => note.toString())
+
+  defineKept('notes come back in order', async (t, under) => {
+    const given = ['first', '', 'x'.repeat(100_000), 'last']
+    for (const text of given) await under.store.notes.append(Buffer.from(text))
+    t.true(under.store.notes.sizeBytes() >= 100_000)
+    t.deepEqual(texts(await under.reopen()), given)
+    await under.store.notes.append(Buffer.from('more'))
+    t.deepEqual(texts(await under.reopen()), [...given, 'more'])
+  })
+
+  defineKept('a checkpoint writes its changes and ends the notes before it', async (t, under) => {
+    const { notes } = under.store
+    await notes.append(Buffer.from('before'))
+    await notes.checkpoint([{ table: 'meta', key: 'state', row: { value: 1 } }])
+    t.is(notes.sizeBytes(), 0)
+    await notes.append(Buffer.from('after'))
+    const contents = await under.reopen()
+    t.deepEqual(texts(contents), ['after'])
+    t.deepEqual(contents.meta.get('state'), { value: 1 })
+  })
+
+  defineKept('notes given while a checkpoint is made belong behind it', async (t, under) => {
+    const { notes } = under.store
+    for (let round = 0; round < 20; round++) {
+      const before = notes.append(Buffer.from(`before ${round}`))
+      const checkpoint = notes.checkpoint([{ table: 'meta', key: 'state', row: { round } }])
+      await before
+      await notes.append(Buffer.from(`during ${round}`))
+      await checkpoint
+      await notes.append(Buffer.from(`after ${round}`))
+    }
+    t.deepEqual(texts(await under.reopen()), ['during 19', 'after 19'])
+  })
+}
+
+function rowsOf(name: string, id: number): StateChange[] {
+  const session: SessionRow = { sessionId: id, clientId: name, createdAt: 1.5, expirySeconds: null }
+  const subscription: SubscriptionRow = {
+    ...{ sessionId: id, filter: name, streamId: id, qos: 1, fromSequence: 2 ** 48 - 1, createdAt: 2 }
+  }
+  return [
+    { table: 'meta', key: name, row: { place: id, text: name, is: true, none: null } },
+    { table: 'stream', key: id, row: { streamId: id, filter: name } },
+    { table: 'session', key: id, row: session },
+    { table: 'subscription', key: { sessionId: id, filter: name }, row: subscription },
+    { table: 'cursor', key: id, row: Buffer.from([0, 255, id & 255]) }
+  ]
+}
+
+function sorted<Row>(rows: readonly Row[], key: (row: Row) => number): Row[] {
+  return [...rows].sort((a, b) => key(a) - key(b))
+}
