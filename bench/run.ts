@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { cpus } from 'node:os'
+import { openKept } from './open.ts'
 import { catchUp, type Figure, publishOffline } from './scenarios.ts'
 import { aedes, mosquitto, type Peer, restante, withServer } from './servers.ts'
 
@@ -7,7 +8,8 @@ import { aedes, mosquitto, type Peer, restante, withServer } from './servers.ts'
  * Runs every scenario against every server, interleaved and in changing order, each run on a fresh server and folder.
  * Prints medians with their range, and the median of the ratios within one round: those are what can be compared.
  *
- * BENCH_ROUNDS (3), BENCH_PUBLISH (80000 messages), BENCH_CATCH_UP (50000 messages)
+ * BENCH_ROUNDS (3), BENCH_PUBLISH (80000 messages), BENCH_CATCH_UP (50000 messages), BENCH_OPEN (1000000 messages;
+ * 0 leaves it out)
  */
 const rounds = Number(process.env.BENCH_ROUNDS ?? 3)
 const scenarios = [
@@ -34,6 +36,15 @@ for (const scenario of scenarios) {
     }
   }
   report(`${scenario.name} (${scenario.total} messages)`, figures, scenario.total)
+}
+
+const kept = Number(process.env.BENCH_OPEN ?? 1_000_000)
+if (kept > 0) {
+  const { emptyMs, keptMs, firstMessageMs } = await openKept(kept)
+  console.log(
+    `start, ms: ${emptyMs.toFixed(0)} on an empty folder, ${keptMs.toFixed(0)} with ${kept} messages kept`
+  )
+  console.log(`first of them, ms after CONNECT: ${firstMessageMs.toFixed(0)}`)
 }
 
 function report(title: string, figures: ReadonlyMap<Peer, readonly Figure[]>, total: number): void {

@@ -74,7 +74,8 @@ export async function withServer<T>(peer: Peer, task: (port: number) => Promise<
   }
 }
 
-async function freePort(): Promise<number> {
+/** A port that is free now. */
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as { port: number }
@@ -83,14 +84,15 @@ async function freePort(): Promise<number> {
   return port
 }
 
-async function reachable(port: number): Promise<void> {
+/** Resolves when the server at the port lets a client in; asks every `periodMs`, for ten seconds and more. */
+export async function reachable(port: number, periodMs = 50): Promise<void> {
   for (let tries = 0; ; tries++) {
     try {
       await (await RawClient.connect(port, 'probe', true)).end()
       return
     } catch (error) {
-      if (tries > 200) throw error
-      await new Promise(resolve => setTimeout(resolve, 50))
+      if (tries * periodMs > 20_000) throw error
+      await new Promise(resolve => setTimeout(resolve, periodMs))
     }
   }
 }

@@ -119,7 +119,10 @@ function buildStages({ store, settings, clock, log }: CoreOptions, nextSequence:
     store: store.supports.isDurable ? store.notes : null,
     log,
     later,
-    written: () => stages.front?.noteWritten()
+    written: () => {
+      stages.front?.noteWritten()
+      if (checkpoint.isDue) checkpoint.run()
+    }
   })
   const reservations = new Reservations({ state, log, later })
   const pump = new SessionPump({ journal, notes, reservations, counters, log })

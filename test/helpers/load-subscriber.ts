@@ -62,7 +62,7 @@ export class LoadSubscriber implements SessionHistory {
   }
 
   /** Waits until every one of these messages has come at least once. */
-  async until(messages: () => Iterable<string>, deadlineMs = 60_000): Promise<void> {
+  async until(messages: () => Iterable<string>, deadlineMs = 30_000): Promise<void> {
     const missing = () => [...messages()].filter(message => !this.seen.has(message))
     const describe = () => {
       const left = missing()
