@@ -10,6 +10,8 @@ import { FaultyFiles } from '../../test/helpers/faulty-files.ts'
 import { flipBit, LocalFolder } from '../../test/helpers/local-folder.ts'
 import { LocalLane } from './lane.ts'
 import { openJournal } from './recovery.ts'
+import { IndexBuilder } from './segment-index.ts'
+import { owedBytes, owedPlaces } from './weigh.ts'
 
 /** Owed are these sequences and nothing else. */
 function only(pending: readonly number[]): Owed {
@@ -151,25 +153,82 @@ test('a rewritten segment is not rewritten again as long as the same is owed', a
   await lane.close()
 })
 
-test('many small rewritten segments are put together', async t => {
+test('small segments that come to stand beside each other are put together, once', async t => {
   const files = new FaultyFiles()
   const directory = await filledJournal(t, files)
   const { lane } = await openLane(directory, files)
-  // one after the other becomes sparse, as when sessions go on at different speeds
-  for (let from = 1; from <= 1_001; from += 100) {
-    await lane.release({
-      above: () => Number.POSITIVE_INFINITY,
-      pending: range(1, 1_010).filter(i => i >= from || i % 50 === 0)
-    })
-  }
-  const names = (await readdir(directory)).filter(name => name.endsWith('.seg'))
-  t.true(names.length < 6, names.join(' '))
-  const left = sequencesOf(await readLane(lane, 1, 1_010))
-  t.true(range(1, 20).every(i => left.includes(i * 50)))
+  // of every second segment nearly all is acked first; then all of those in between
+  const firsts = (await readdir(directory))
+    .filter(name => name.endsWith('.seg'))
+    .map(name => Number.parseInt(name, 10))
+  const segmentOf = (sequence: number) => firsts.filter(first => first <= sequence).length - 1
+  const last = firsts.length - 1
+  const few = range(1, 1_010).filter(i => segmentOf(i) % 2 === 0 && segmentOf(i) < last && i % 20 === 0)
+  const between = range(1, 1_010).filter(i => segmentOf(i) % 2 === 1)
+  await lane.release(only([...few, ...between].sort((a, b) => a - b)))
+  const countFiles = async () => (await readdir(directory)).filter(name => name.endsWith('.seg')).length
+  t.is(await countFiles(), firsts.length)
+  t.true(lane.sizeBytes() < 0.7 * 65_536 * firsts.length)
+  await lane.release(only(few))
+  t.is(await countFiles(), 2)
+  const { operations } = files
+  await lane.release(only(few))
+  t.is(files.operations, operations)
+  t.deepEqual(sequencesOf(await readLane(lane, 1, firsts[last]! - 1)), few)
   await lane.close()
-  const again = await openLane(directory, new FaultyFiles())
-  t.deepEqual(sequencesOf(await readLane(again.lane, 1, 1_010)), left)
-  await again.lane.close()
+})
+
+test('rewritten records of many segments fill files of the usual size', async t => {
+  const files = new FaultyFiles()
+  const directory = await filledJournal(t, files)
+  const { lane } = await openLane(directory, files)
+  const fifth = range(1, 900).filter(i => i % 5 === 0)
+  await lane.release(only(fifth))
+  const names = (await readdir(directory)).filter(name => name.endsWith('.seg'))
+  const sizes = await Promise.all(names.map(async name => (await stat(join(directory, name))).size))
+  t.true(names.length <= 5, `${names.length} files`)
+  t.true(
+    sizes.every(size => size <= 66_000),
+    `${sizes}`
+  )
+  const left = sequencesOf(await readLane(lane, 1, 900))
+  t.true(fifth.every(sequence => left.includes(sequence)))
+  await lane.close()
+})
+
+test('a read that finds its segment gone looks where its records are now', async t => {
+  const files = new FaultyFiles()
+  const directory = await filledJournal(t, files)
+  const { lane } = await openLane(directory, files)
+  for (const sequence of [3, 111, 4]) {
+    const held = files.hold('open', '.seg')
+    const read = lane.read(sequence)
+    await held.reached
+    await lane.release(only(sequence === 111 ? [111] : [3, 111]))
+    held.release()
+    const block = await read
+    t.true(block.from <= sequence && sequence <= block.to)
+    t.is(
+      block.messages.some(message => message.sequence === sequence),
+      sequence !== 4
+    )
+  }
+  await lane.close()
+})
+
+test('a file that is missing is an error, and the rest goes on', async t => {
+  const files = new FaultyFiles()
+  const directory = await filledJournal(t, files)
+  const { lane } = await openLane(directory, files)
+  const [name] = (await readdir(directory)).filter(each => each.endsWith('.seg')).sort()
+  await rm(join(directory, name!))
+  await t.throwsAsync(lane.read(1), { code: 'QUEUE_DATA_CORRUPT' })
+  t.deepEqual(sequencesOf(await readLane(lane, 900, 1_010)), range(900, 1_010))
+  const isOver = files.fail({ operation: 'read', path: '.seg', code: 'EIO' })
+  await t.throwsAsync(lane.read(900), { code: 'QUEUE_DATA_CORRUPT' })
+  isOver()
+  t.is((await lane.read(900)).messages.length > 0, true)
+  await lane.close()
 })
 
 test('a segment of which much is owed by one session is not looked at again before that session goes on', async t => {
@@ -186,21 +245,37 @@ test('a segment of which much is owed by one session is not looked at again befo
   t.deepEqual(sequencesOf(await readLane(folder.store.lane, 1_991, 2_000)), range(1_991, 2_000))
 })
 
-test('a damaged segment is neither moved nor removed', async t => {
+test('a damaged segment is neither moved nor removed, and hinders no other', async t => {
   const folder = await LocalFolder.create(t)
   await folder.open()
   for (let first = 1; first <= 1_901; first += 100) await folder.commit(plainBatch(first, 100))
   await folder.store.lane.release({ above: () => 0, pending: [] })
-  const [path] = await folder.segments()
+  const [path, ...others] = await folder.segments()
+  t.true(others.length > 2)
   const bytes = await readFile(path!)
   await flipBit(path!, bytes.indexOf(payloadOf(10)))
   for (let round = 0; round < 2; round++) {
-    await folder.store.lane.release(only([10, 20]))
-    t.true((await folder.segments()).includes(path!))
+    await folder.store.lane.release(only([10, 20, 1_000]))
     t.is((await stat(path!)).size, bytes.length)
   }
+  const [first, moved, ...growing] = await folder.segments()
+  t.is(first, path)
+  t.true((await stat(moved!)).size < 1_000)
+  t.deepEqual(growing, [others.at(-1)])
   t.is(folder.lines('error').length, 1)
   t.true(sequencesOf(await readLane(folder.store.lane, 1, 100)).includes(20))
+})
+
+test('owed is what is above the cursor of a stream, and what is pending', t => {
+  const index = new IndexBuilder()
+  for (const sequence of range(11, 20)) index.add(sequence, sequence * 100, 90, sequence % 2 ? [1] : [2])
+  const owed = { above: (id: number) => (id === 1 ? 15 : Number.POSITIVE_INFINITY), pending: [3, 12, 14, 99] }
+  const places = owedPlaces(index, owed)
+  t.deepEqual(
+    range(11, 20).filter((_, place) => places[place]),
+    [12, 14, 17, 19]
+  )
+  t.is(owedBytes(index, places), 400)
 })
 
 test('a store can be closed while records are released', async t => {

@@ -1,8 +1,7 @@
 import { readFile, stat } from 'node:fs/promises'
 import test from 'ava'
 import { batchOf, payloadOf, plainBatch, range, readLane, sequencesOf } from '../../test/helpers/batches.ts'
-import { LocalFolder } from '../../test/helpers/local-folder.ts'
-import type { OpenDatabase } from './state.ts'
+import { faultyLevel, LocalFolder } from '../../test/helpers/local-folder.ts'
 
 async function readAll(folder: LocalFolder, to: number): Promise<number[]> {
   return sequencesOf(await readLane(folder.store.lane, 1, to))
@@ -161,49 +160,31 @@ test('what a killed server had written is synced before it is shown', async t =>
   t.deepEqual(await folder.files.unsynced(), [])
 })
 
-/** LevelDB whose writes can be made to fail. */
-function faultyLevel(inner: OpenDatabase) {
-  const state = { failure: null as Error | null, opened: 0, syncs: 0 }
-  const open: OpenDatabase = async directory => {
-    const database = await inner(directory)
-    if (directory.endsWith('state')) state.opened++
-    return {
-      close: () => database.close(),
-      iterator: () => database.iterator(),
-      async batch(operations, options) {
-        if (state.failure) throw state.failure
-        if (options.sync) state.syncs++
-        await database.batch(operations, options)
-      }
-    }
-  }
-  return { state, open }
-}
-
 test('a state write that finds no space is refused, and a later one goes to a database opened anew', async t => {
   const folder = await LocalFolder.create(t)
-  const { state, open } = faultyLevel(folder.openDatabase)
-  await folder.open({ openDatabase: open })
+  const { faults, openDatabase } = faultyLevel(folder.openDatabase)
+  await folder.open({ openDatabase })
   const write = (value: number) =>
     folder.store.state.write([{ table: 'meta', key: 'row', row: { value } }], { sync: true })
   await write(1)
-  state.failure = new Error('IO error: state/000003.log: No space left on device')
-  await t.throwsAsync(write(2), { code: 'QUEUE_STORE_FULL' })
-  t.is(state.opened, 1)
-  state.failure = null
+  faults.failure = new Error('IO error: state/000003.log: No space left on device')
+  for (let i = 0; i < 3; i++) await t.throwsAsync(write(2), { code: 'QUEUE_STORE_FULL' })
+  t.is(folder.lines('error').length, 1, 'told of once')
+  faults.failure = null
+  const { opened } = faults
   await write(3)
-  t.is(state.opened, 2)
+  t.is(faults.opened, opened + 1)
   t.deepEqual((await folder.reopen()).meta.get('row'), { value: 3 })
 })
 
 test('a state write that fails otherwise is the last one', async t => {
   const folder = await LocalFolder.create(t)
-  const { state, open } = faultyLevel(folder.openDatabase)
-  await folder.open({ openDatabase: open })
+  const { faults, openDatabase } = faultyLevel(folder.openDatabase)
+  await folder.open({ openDatabase })
   const write = () => folder.store.state.write([{ table: 'meta', key: 'row', row: {} }], { sync: true })
-  state.failure = new Error('IO error: state/000003.log: Input/output error')
+  faults.failure = new Error('IO error: state/000003.log: Input/output error')
   await t.throwsAsync(write(), { code: 'QUEUE_STORE_FAILED' })
-  state.failure = null
+  faults.failure = null
   await t.throwsAsync(write(), { code: 'QUEUE_STORE_FAILED' })
   t.false((await folder.reopen()).meta.has('row'))
   await folder.store.state.write([{ table: 'meta', key: 'row', row: {} }], { sync: true })
@@ -211,14 +192,14 @@ test('a state write that fails otherwise is the last one', async t => {
 
 test('state writes of one turn are one write, synced when one of them asks for it', async t => {
   const folder = await LocalFolder.create(t)
-  const { state, open } = faultyLevel(folder.openDatabase)
-  await folder.open({ openDatabase: open })
-  const before = state.syncs
+  const { faults, openDatabase } = faultyLevel(folder.openDatabase)
+  await folder.open({ openDatabase })
+  const before = faults.syncs
   const writes = range(1, 50).map(value =>
     folder.store.state.write([{ table: 'meta', key: `${value}`, row: { value } }], { sync: value % 10 === 0 })
   )
   await Promise.all(writes)
-  t.is(state.syncs, before + 1)
+  t.is(faults.syncs, before + 1)
 })
 
 test('a second store on a folder is refused and the first one goes on', async t => {

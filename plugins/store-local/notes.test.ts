@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import test from 'ava'
 import { silentLog } from '../../src/log.ts'
 import { range } from '../../test/helpers/batches.ts'
-import { flipBit, LocalFolder } from '../../test/helpers/local-folder.ts'
+import { faultyLevel, flipBit, LocalFolder } from '../../test/helpers/local-folder.ts'
 import { systemFiles } from './files.ts'
 import { LocalNotes } from './notes.ts'
 import { FRAME_BYTES } from './notes-file.ts'
@@ -95,8 +95,10 @@ test('a note that cannot be written is no error, but the next open acts as after
   await notes.append(Buffer.from('first'))
   const isOver = folder.files.fail({ operation: 'write', path: 'notes', code: 'ENOSPC', bytesBefore: 9 })
   await notes.append(Buffer.from('second'))
-  isOver()
   await notes.append(Buffer.from('third'))
+  isOver()
+  await notes.append(Buffer.from('another'))
+  t.is(folder.lines('error').length, 1)
   await folder.kill()
   const contents = await folder.open()
   t.is(contents.lastStop, 'machine')
@@ -123,25 +125,14 @@ test('a missing note is written down in the state when the file cannot be rename
 
 test('a checkpoint that fails keeps all notes', async t => {
   const folder = await LocalFolder.create(t)
-  let isFull = false
-  const openDatabase = async (directory: string) => {
-    const database = await folder.openDatabase(directory)
-    return {
-      close: () => database.close(),
-      iterator: () => database.iterator(),
-      batch: async (...given: Parameters<typeof database.batch>) => {
-        if (isFull) throw new Error('No space left on device')
-        await database.batch(...given)
-      }
-    }
-  }
+  const { faults, openDatabase } = faultyLevel(folder.openDatabase)
   await folder.open({ openDatabase })
   const { notes } = folder.store
   await notes.append(Buffer.from('first'))
-  isFull = true
+  faults.failure = new Error('No space left on device')
   await t.throwsAsync(notes.checkpoint([{ table: 'meta', key: 'a', row: {} }]), { code: 'QUEUE_STORE_FULL' })
   await notes.append(Buffer.from('second'))
-  isFull = false
+  faults.failure = null
   await folder.kill()
   const contents = await folder.open()
   t.deepEqual(contents.notes.map(String), ['first', 'second'])

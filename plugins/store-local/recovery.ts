@@ -155,7 +155,7 @@ class Recovery {
     const index = await readIndex(this.#folder, segment)
     if (index && index.end <= found.fileBytes) {
       segment.addIndex(index)
-      this.#postings.push(...postingsOf(index))
+      this.#addPostings(index)
     } else {
       await this.#scan(segment, found, lastSequence)
       if (index) this.#reportShort(segment, index, found.fileBytes)
@@ -180,13 +180,17 @@ class Recovery {
       await file.close()
     }
     segment.addIndex(scan.index)
-    this.#postings.push(...postingsOf(scan.index))
+    this.#addPostings(scan.index)
     for (const damage of scan.damages)
       this.#report(segment, { ...damage, to: Math.min(damage.to, lastSequence) })
     if (mayGrow && !segment.isDamaged) this.#growing = { segment, index: scan.index }
     else await writeIndex(this.#folder, segment, scan.index)
     const unreadBytes = found.fileBytes - scan.tornBytes - scan.index.end
     if (isNewest) this.#skipSequences(segment, unreadBytes)
+  }
+
+  #addPostings(index: SegmentIndex): void {
+    for (const posting of postingsOf(index)) this.#postings.push(posting)
   }
 
   /** Its index knows of more than the file has. */

@@ -80,6 +80,8 @@ export class LocalState implements StateStore {
   #failure: QueueError | null = null
   /** LevelDB cannot be trusted with more after a write of its log was cut short: it is opened again first. */
   #mustReopen = false
+  /** Whether the log tells of the present failure already. */
+  #isTold = false
 
   constructor(options: StateOptions) {
     this.#options = options
@@ -148,6 +150,7 @@ export class LocalState implements StateStore {
     }
     const sync = group.some(each => each.isSync)
     await database.batch(operations, { sync })
+    this.#isTold = false
     // LevelDB does not sync the name of a log it has just begun
     if (sync) await this.#options.files.syncDirectory(this.#options.directory)
   }
@@ -168,7 +171,8 @@ export class LocalState implements StateStore {
 
   #failed(error: unknown): QueueError {
     if (this.#failure) return this.#failure
-    this.#options.log.error({ error: errorText(error) }, 'the state could not be written')
+    if (!this.#isTold) this.#options.log.error({ error: errorText(error) }, 'the state could not be written')
+    this.#isTold = true
     if (isFull(error)) {
       this.#mustReopen = true
       return storeError('the state could not be written', error)

@@ -1,8 +1,9 @@
-import { readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { appendFile, copyFile, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'ava'
 import { plainBatch, range, readLane, sequencesOf } from '../../test/helpers/batches.ts'
-import { LocalFolder } from '../../test/helpers/local-folder.ts'
+import { FaultyFiles } from '../../test/helpers/faulty-files.ts'
+import { faultyLevel, LocalFolder } from '../../test/helpers/local-folder.ts'
 import { bootId } from './boot.ts'
 
 test('a stop is told apart: new, closed, killed, and another boot of the machine', async t => {
@@ -33,6 +34,38 @@ test('after a power cut every open says so until a checkpoint', async t => {
   t.is((await folder.open({ boot: 'second' })).lastStop, 'machine')
   await folder.store.notes.checkpoint([])
   t.is((await folder.reopen({ boot: 'second' })).lastStop, 'clean')
+})
+
+test('an open that is stopped at any step loses nothing', async t => {
+  const folder = await LocalFolder.create(t)
+  await folder.open()
+  for (let first = 1; first <= 901; first += 100) await folder.commit(plainBatch(first, 100))
+  await folder.store.state.write([{ table: 'meta', key: 'row', row: { value: 1 } }], { sync: true })
+  await folder.store.notes.append(Buffer.from('note'))
+  let isOpen = false
+  let steps = 0
+  for (; !isOpen; steps++) {
+    await folder.kill()
+    // work for every part of the recovery
+    for (const path of await folder.segments('.idx')) await rm(path)
+    for (const path of await folder.segments()) await copyFile(path, `${path}.tmp`)
+    await appendFile((await folder.segments()).at(-1)!, 'torn')
+    const files = new FaultyFiles(folder.files)
+    files.lastOperation = steps
+    isOpen = await folder.open({ files, boot: `${steps}` }).then(
+      () => true,
+      () => false
+    )
+    await files.kill()
+    await folder.kill()
+    const { nextSequence, notes, meta, lastStop } = await folder.open({ boot: `${steps}` })
+    t.is(nextSequence, 1_001, `after ${steps} steps`)
+    t.is(lastStop, 'machine')
+    t.deepEqual(notes.map(String), ['note'])
+    t.deepEqual(meta.get('row'), { value: 1 })
+    t.deepEqual(sequencesOf(await readLane(folder.store.lane, 1, 1_000)), range(1, 1_000))
+  }
+  t.true(steps > 15, `${steps} steps`)
 })
 
 test('journal files without their state are opened as after a power cut', async t => {
@@ -79,12 +112,27 @@ for (const fsync of ['interval', 'off'] as const) {
 
 test('a reservation is written down before a sequence behind it is used', async t => {
   const folder = await LocalFolder.create(t)
-  await folder.open({ fsync: 'off' })
+  const { faults, openDatabase } = faultyLevel(folder.openDatabase)
+  await folder.open({ fsync: 'off', openDatabase })
   const far = 5_000_000
+  faults.failure = new Error('IO error: No space left on device')
+  await t.throwsAsync(folder.commit(plainBatch(far, 10)), { code: 'QUEUE_STORE_FULL' })
+  faults.failure = null
   await folder.commit(plainBatch(far, 10))
   await folder.kill()
   await truncate((await folder.segments())[0]!, 128)
   t.true((await folder.open({ fsync: 'off', boot: 'another' })).nextSequence > far + 9)
+})
+
+test('a reservation is renewed before it is used up', async t => {
+  const folder = await LocalFolder.create(t)
+  const { faults, openDatabase } = faultyLevel(folder.openDatabase)
+  await folder.open({ fsync: 'off', openDatabase })
+  await folder.commit(plainBatch(600_000, 1))
+  await folder.store.state.write([], { sync: false })
+  faults.failure = new Error('IO error: No space left on device')
+  await t.notThrowsAsync(folder.commit(plainBatch(1_500_000, 1)))
+  faults.failure = null
 })
 
 test('with weak fsync a hole in what was not synced is reported and the rest is kept', async t => {

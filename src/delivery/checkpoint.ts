@@ -45,9 +45,7 @@ export class Checkpoint {
     const { store, notes } = this.#options
     const sessions = notes.takeChanged().filter(session => !session.isEnded)
     if (sessions.length === 0 && store.sizeBytes() === 0) return
-    const changes = sessions.map(session =>
-      cursorChange(session, encodeCursor(session, session.reservedCounter))
-    )
+    const changes = sessions.map(session => cursorChange(session, encodeCursor(session)))
     try {
       await store.checkpoint(changes)
     } catch (cause) {

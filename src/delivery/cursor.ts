@@ -16,11 +16,15 @@ export interface Cursor {
   readonly pending: readonly { readonly counter: number; readonly sequence: number }[]
 }
 
-/** The cursor of a session as it stands, with this reservation. */
-export function encodeCursor(session: Session, reservedCounter: number): Buffer {
+/** The cursor of a session as it stands. */
+export function encodeCursor(session: Session): Buffer {
   const out = new ByteWriter()
   const { inflight } = session
-  out.number(CURSOR_VERSION).number(session.frontier).number(inflight.nextCounter).number(reservedCounter)
+  out
+    .number(CURSOR_VERSION)
+    .number(session.frontier)
+    .number(inflight.nextCounter)
+    .number(session.requestedCounter)
   out.number(session.suspects).number(inflight.size)
   let last = { counter: 0, sequence: 0 }
   for (const entry of inflight.entries()) {

@@ -92,6 +92,7 @@ function replay(note: Buffer, found: ReadonlyMap<number, Found>): void {
 function fill(session: Session, found: Found, headSequence: number, mayHaveLost: boolean): void {
   session.frontier = found.frontier
   session.reservedCounter = found.reservedCounter
+  session.requestedCounter = found.reservedCounter
   session.suspects = found.suspects
   for (const [counter, sequence] of [...found.pending].sort(([a], [b]) => a - b)) {
     // with a weak fsync a power cut may take a message that was sent

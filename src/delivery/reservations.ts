@@ -3,6 +3,7 @@ import type { Logger } from '../log.ts'
 import type { StateStore } from '../store/store.ts'
 import { encodeCursor } from './cursor.ts'
 import type { ReservationDesk } from './pump.ts'
+import { cursorChange } from './rows.ts'
 import type { Session } from './session.ts'
 
 /** Counters reserved with one synced write; with the window it stays well below the 65,535 packet ids. */
@@ -39,8 +40,9 @@ export class Reservations implements ReservationDesk {
 
   #renew(session: Session): void {
     const reserved = session.inflight.nextCounter + RESERVED_COUNTERS
-    const change = { table: 'cursor', key: session.sessionId, row: encodeCursor(session, reserved) } as const
+    session.requestedCounter = reserved
     this.#running.add(session)
+    const change = cursorChange(session, encodeCursor(session))
     this.#options.state.write([change], { sync: true }).then(
       () => {
         session.reservedCounter = reserved

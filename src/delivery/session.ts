@@ -43,6 +43,8 @@ export class Session {
   frontier = 0
   /** Counters below this one may be used; see Reservations. */
   reservedCounter = 0
+  /** The same, with the reservation that is on its way to the store: what rows of the session must say. */
+  requestedCounter = 0
   /** So many next first deliveries may have been sent before a power cut, and carry DUP. */
   suspects = 0
   outlet: Outlet | null = null

@@ -176,7 +176,8 @@ export class Sessions implements SessionHost {
     const changes: StateChange[] = old?.isPersistent ? rows.endChanges(old) : []
     if (isPersistent) {
       session.reservedCounter = RESERVED_COUNTERS
-      const cursor = encodeCursor(session, RESERVED_COUNTERS)
+      session.requestedCounter = RESERVED_COUNTERS
+      const cursor = encodeCursor(session)
       changes.push(rows.sessionChange(session, expirySeconds), rows.cursorChange(session, cursor))
       changes.push({ table: 'meta', key: 'sessions', row: { next: this.#nextSessionId } })
     }

@@ -40,6 +40,8 @@ export class Journal {
   readonly #loading = new Map<number, Promise<void>>()
   #listener: JournalListener = { committed() {}, hasRoom() {} }
   #builder = new BatchBuilder()
+  /** Messages that are refused as they come. */
+  #aside: BatchBuilder | null = null
   /** Closed batches in front of the builder's. */
   #sealed: SealedBatch[] = []
   #pendingBytes = 0
@@ -100,21 +102,23 @@ export class Journal {
    * during this call unless the journal has failed or is closed.
    */
   append(fields: AppendFields, receipt: Receipt, token: number): void {
-    const sequence = ++this.#appended
-    const before = this.#builder.bytes
-    this.#builder.add(fields, sequence, this.#options.clock.now(), receipt, token)
-    this.#pendingBytes += this.#builder.bytes - before
     if (this.#failure || this.#isClosed) {
-      this.#refuseAll([], this.#failure ?? new QueueError('QUEUE_SERVER_STOPPING'))
+      this.#refuseLate(fields, receipt, token)
       return
     }
+    const sequence = this.#appended + 1
+    const before = this.#builder.bytes
+    this.#builder.add(fields, sequence, this.#options.clock.now(), receipt, token)
+    this.#appended = sequence // only now: a message that cannot be encoded must leave no gap
+    this.#pendingBytes += this.#builder.bytes - before
     if (this.#builder.bytes >= MAX_BATCH_BYTES) this.#sealed.push(this.#builder.seal())
     if (this.isFull) this.#wasFull = true
     if (!this.#isBusy && !this.#isArmed) {
       this.#isArmed = true
       setImmediate(() => {
         this.#isArmed = false
-        this.#commitNext()
+        // what was appended while room was given has gone with the commit that followed at once
+        if (!this.#isBusy) this.#commitNext()
       })
     }
   }
@@ -202,6 +206,15 @@ export class Journal {
     this.#refuseAll(batch.messages, error)
     this.#giveRoom()
     this.#commitNext()
+  }
+
+  /** Refuses one message; those before it may still be on their way. */
+  #refuseLate(fields: AppendFields, receipt: Receipt, token: number): void {
+    this.#aside ??= new BatchBuilder()
+    this.#aside.add(fields, 0, this.#options.clock.now(), receipt, token)
+    this.refused++
+    const error = this.#failure ?? new QueueError('QUEUE_SERVER_STOPPING')
+    for (const pending of this.#aside.clear()) receipt.refused(pending, error)
   }
 
   #refuseAll(first: readonly Pending[], error: Error): void {

@@ -72,7 +72,9 @@ class CutScene {
       if (before !== undefined && before !== payload) {
         this.scene.ledger.violation(`sequence ${sequence} of ${before} used again for ${payload}`)
       }
-      if (seen.has(payload)) this.#delivered.set(sequence, payload)
+      // of one that was sent twice, the copy under this sequence need not be the one that was delivered
+      const isOnlyCopy = this.scene.ledger.sends.get(payload) === 1
+      if (isOnlyCopy && seen.has(payload)) this.#delivered.set(sequence, payload)
     }
   }
 }

@@ -37,6 +37,13 @@ interface Rule extends Fault {
   calls: number
 }
 
+interface Hold {
+  readonly operation: Operation
+  readonly path: string
+  readonly released: Promise<void>
+  reach(): void
+}
+
 /**
  * The file system of the machine with faults on demand. It also keeps account of what is on stable storage, so that
  * a power cut can be played.
@@ -49,6 +56,7 @@ export class FaultyFiles implements Files {
   /** Bytes that one write takes at most. */
   mostWriteBytes = Number.POSITIVE_INFINITY
   readonly #rules: Rule[] = []
+  readonly #holds: Hold[] = []
   readonly #open = new Set<FaultyFile>()
   readonly #running = new Set<Promise<unknown>>()
   readonly #durableBytes: Map<string, number>
@@ -63,6 +71,20 @@ export class FaultyFiles implements Files {
     const rule = { ...fault, calls: 0 }
     this.#rules.push(rule)
     return () => void this.#rules.splice(this.#rules.indexOf(rule), 1)
+  }
+
+  /** Lets the next such call wait; tells when it has come, and lets it go on. */
+  hold(operation: Operation, path: string): { readonly reached: Promise<void>; release(): void } {
+    let reach = () => {}
+    let release = () => {}
+    const reached = new Promise<void>(resolve => {
+      reach = resolve
+    })
+    const released = new Promise<void>(resolve => {
+      release = resolve
+    })
+    this.#holds.push({ operation, path, reach, released })
+    return { reached, release }
   }
 
   /** Ends everything at once, as kill -9 does: what was written stays, nothing more is done. */
@@ -83,6 +105,7 @@ export class FaultyFiles implements Files {
 
   /** Files of which something may be lost in a power cut, with the bytes that are safe. */
   async unsynced(): Promise<{ path: string; durableBytes: number; fileBytes: number }[]> {
+    await this.idle()
     const found: { path: string; durableBytes: number; fileBytes: number }[] = []
     for (const [path, durableBytes] of this.#durableBytes) {
       const fileBytes = (await stat(path)).size
@@ -173,6 +196,12 @@ export class FaultyFiles implements Files {
       throw systemError('EIO', 'the process is dead')
     }
     if (isChange) this.operations++
+    const held = this.#holds.findIndex(hold => hold.operation === operation && path.includes(hold.path))
+    if (held >= 0) {
+      const [hold] = this.#holds.splice(held, 1)
+      hold!.reach()
+      await hold!.released
+    }
     const fault = operation === 'write' ? null : this.faultFor(operation, path)
     if (fault) throw systemError(fault.code, `${operation} ${path}`)
     return action()

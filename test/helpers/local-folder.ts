@@ -189,3 +189,33 @@ export async function flipBit(path: string, offset: number): Promise<void> {
     await file.close()
   }
 }
+
+/** What a database that can be made to fail does and did. */
+export interface LevelFaults {
+  /** Thrown by writes of the state from now on. */
+  failure: Error | null
+  /** How often the state was opened. */
+  opened: number
+  /** Synced writes of the state. */
+  syncs: number
+}
+
+/** LevelDB whose writes can be made to fail. */
+export function faultyLevel(inner: OpenDatabase): { faults: LevelFaults; openDatabase: OpenDatabase } {
+  const faults: LevelFaults = { failure: null, opened: 0, syncs: 0 }
+  const openDatabase: OpenDatabase = async directory => {
+    const database = await inner(directory)
+    if (!directory.endsWith('state')) return database
+    faults.opened++
+    return {
+      close: () => database.close(),
+      iterator: () => database.iterator(),
+      async batch(operations, options) {
+        if (faults.failure) throw faults.failure
+        if (options.sync) faults.syncs++
+        await database.batch(operations, options)
+      }
+    }
+  }
+  return { faults, openDatabase }
+}

@@ -30,6 +30,8 @@ export interface StartOptions {
   readonly dataDirectory?: string
   readonly fsync?: 'always' | 'interval' | 'off'
   readonly store?: 'local' | 'memory'
+  /** Another command line than {@link MAIN}, for example an installed one. */
+  readonly main?: string
   /** Further arguments of `restante start`. */
   readonly args?: readonly string[]
   /** Further environment, for example of the watch of {@link watchSyncs}. */
@@ -146,7 +148,16 @@ export async function runCommand(
 
 /** Starts `restante start` and does not wait for it. */
 export function launchServer(t: ExecutionContext, options: StartOptions, readyFile: string): Program {
-  const args = [MAIN, 'start', '--mqtt-port', '0', '--http-port', '0', '--ready-file', readyFile]
+  const args = [
+    options.main ?? MAIN,
+    'start',
+    '--mqtt-port',
+    '0',
+    '--http-port',
+    '0',
+    '--ready-file',
+    readyFile
+  ]
   if (options.dataDirectory) args.push('--data', options.dataDirectory)
   if (options.fsync) args.push('--fsync', options.fsync)
   if (options.store) args.push('--store', options.store)

@@ -1,0 +1,140 @@
+import test from 'ava'
+import { QueueError } from '../src/errors.ts'
+import { startCore } from './helpers/core.ts'
+import { Signal } from './helpers/signal.ts'
+
+const logger = { clientId: 'logger', clean: false }
+const other = { clientId: 'other', clean: false }
+const full = () => new QueueError('QUEUE_STORE_FULL', { detail: { problem: 'ENOSPC' } })
+
+/** Lets calls of a function wait until it is opened. */
+export class Gate {
+  readonly #signal = new Signal()
+  #isOpen = true
+  waiting = 0
+
+  close(): void {
+    this.#isOpen = false
+  }
+
+  open(): void {
+    this.#isOpen = true
+    this.#signal.notify()
+  }
+
+  async pass(): Promise<void> {
+    this.waiting++
+    this.#signal.notify()
+    await this.#signal.until(() => this.#isOpen, { describe: () => 'an open gate' })
+    this.waiting--
+  }
+
+  async until(waiting: number): Promise<void> {
+    await this.#signal.until(() => this.waiting >= waiting, { describe: () => `${waiting} at the gate` })
+  }
+}
+
+test('a subscription raised from QoS 0 to QoS 1 claims nothing from before', async t => {
+  const { connect } = await startCore(t)
+  const keeper = await connect(other)
+  await keeper.subscribe('a', 1)
+  await keeper.disconnect()
+  const subscriber = await connect(logger)
+  await subscriber.subscribe('a', 0)
+  const publisher = await connect()
+  await publisher.publish({ topic: 'a', payload: '1', qos: 1 })
+  t.is((await subscriber.next('publish')).qos, 0)
+  await subscriber.subscribe('a', 1)
+  await publisher.publish({ topic: 'a', payload: '2', qos: 1 })
+  t.deepEqual(await subscriber.payloads(1), ['2'])
+})
+
+test('a subscription lowered from QoS 1 to QoS 0 leaves what it had queued', async t => {
+  const { connect } = await startCore(t, { settings: { maxInflight: 1 } })
+  const subscriber = await connect({ ...logger, isAcking: false })
+  await subscriber.subscribe('a', 1)
+  const publisher = await connect()
+  for (const payload of ['1', '2', '3']) await publisher.publish({ topic: 'a', payload, qos: 1 })
+  const [one] = await subscriber.messages(1)
+  await subscriber.subscribe('a', 0)
+  subscriber.isAcking = true
+  subscriber.ack(one!)
+  t.deepEqual(await subscriber.payloads(2), ['2', '3'])
+})
+
+test('a subscription made while a commit fails gets all that is accepted afterwards', async t => {
+  const { connect, store } = await startCore(t)
+  const publisher = await connect({ clientId: 'five', protocolVersion: 5 })
+  const gate = new Gate()
+  const commit = store.lane.commit
+  store.lane.commit = async batch => {
+    await gate.pass()
+    await commit(batch)
+  }
+  gate.close()
+  const refused = ['1', '2', '3'].map(payload => publisher.publish({ topic: 'a', payload, qos: 1 }))
+  await gate.until(1)
+  const subscriber = await connect(logger)
+  await subscriber.subscribe('a')
+  store.faults.commit = full()
+  gate.open()
+  await Promise.all(refused)
+  delete store.faults.commit
+  await subscriber.disconnect()
+  for (const payload of ['4', '5']) await publisher.publish({ topic: 'a', payload, qos: 1 })
+  t.deepEqual(await (await connect(logger)).payloads(2), ['4', '5'])
+})
+
+test('a filter whose last two subscribers leave together can be subscribed to again and keeps its messages over a restart', async t => {
+  const first = await startCore(t)
+  const clean = await first.connect({ clientId: 'clean' })
+  await clean.subscribe('a')
+  const subscriber = await first.connect(logger)
+  await subscriber.subscribe('a')
+  await subscriber.unsubscribe('a')
+  await clean.unsubscribe('a')
+  await subscriber.subscribe('a')
+  await subscriber.disconnect()
+  const publisher = await first.connect()
+  await publisher.publish({ topic: 'a', payload: 'kept', qos: 1 })
+  const second = await startCore(t, { store: first.store.crash('process') })
+  t.deepEqual(await (await second.connect(logger)).payloads(1), ['kept'])
+})
+
+test('rows of streams that nobody reads any more are taken out', async t => {
+  const first = await startCore(t)
+  const clients = [await first.connect(logger), await first.connect(other)]
+  for (const client of clients) await client.subscribe(['a', 'b'])
+  await Promise.all(clients.map(client => client.unsubscribe('a', 'b')))
+  const store = first.store.crash('process')
+  const second = await startCore(t, { store })
+  await second.core.settle()
+  await second.core.close()
+  t.deepEqual((await store.crash('process').open()).streams, [])
+})
+
+test('a message accepted while a subscription is being stored is not looked for when the janitor has freed it', async t => {
+  const { connect, store, core, log } = await startCore(t)
+  const keeper = await connect(other)
+  await keeper.subscribe('a')
+  const subscriber = await connect(logger)
+  const publisher = await connect()
+  const gate = new Gate()
+  const write = store.state.write
+  store.state.write = async (changes, options) => {
+    await gate.pass()
+    await write(changes, options)
+  }
+  gate.close()
+  const subscribed = subscriber.subscribe('a')
+  await gate.until(1)
+  await publisher.publish({ topic: 'a', payload: 'before', qos: 1 })
+  await keeper.payloads(1)
+  await keeper.ping()
+  await core.settle()
+  gate.open()
+  await subscribed
+  await publisher.publish({ topic: 'a', payload: 'after', qos: 1 })
+  t.deepEqual(await subscriber.payloads(1), ['after'])
+  t.deepEqual(log.texts('error'), [])
+})
