@@ -19,7 +19,7 @@ import type { Pending, Receipt } from './journal/batch.ts'
 import { Journal } from './journal/journal.ts'
 import type { Logger } from './log.ts'
 import { type Route, Router } from './routing/router.ts'
-import type { StateChange, Store, StoreContents } from './store/store.ts'
+import type { Store, StoreContents } from './store/store.ts'
 
 const NOBODY = Buffer.alloc(0)
 
@@ -157,8 +157,9 @@ async function recover(stages: Stages, contents: StoreContents): Promise<void> {
   }
   // what may have been lost must still be known if this server stops before its first checkpoint
   if (contents.lastStop === 'machine') await checkpoint.runOrFail()
-  const orphans: StateChange[] = found.orphans.map(key => ({ table: 'cursor', key, row: null }))
-  if (orphans.length > 0) await store.state.write(orphans, { sync: false })
+  if (found.orphans.length > 0) await store.state.write(found.orphans, { sync: false })
+  // its connection did not outlive the server, and so neither does the session
+  for (const session of found.sessions) if (session.expirySeconds === 0) sessions.detach(session)
 }
 
 /** A message is durable: it enters its streams, and goes to those who listen with QoS 0. */

@@ -33,7 +33,8 @@ export const plugin: Plugin = definePlugin<{ size: number }>({
 })
 
 export async function run(): Promise<void> {
-  const server: QueueServer = await createServer({ settings: defaultSettings(), plugins: [...builtinPlugins, plugin] })
+  const settings = defaultSettings()
+  const server: QueueServer = await createServer({ settings, plugins: [...builtinPlugins(settings), plugin] })
   const directory: Directory = server.directory
   const heads: number = directory.server().headSequence
   if (heads < 0) throw new QueueError('QUEUE_NOT_FOUND')
@@ -127,9 +128,7 @@ async function compileConsumer(t: ExecutionContext, home: string): Promise<void>
   writeFileSync(join(home, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['consumer.ts'] }))
   const tsc = startProgram(t, process.execPath, [join(TOP, 'node_modules/typescript/lib/tsc.js'), '-p', home])
   await tsc.exited(INSTALL_MS)
-  const errors = tsc.stdout
-    .split('\n')
-    .filter(line => /consumer\.ts|node_modules\/restante\//.test(line))
+  const errors = tsc.stdout.split('\n').filter(line => /consumer\.ts|node_modules\/restante\//.test(line))
   t.deepEqual(errors, [])
 }
 

@@ -62,11 +62,7 @@ function open(maxPendingBytes = 64 * 1024) {
   const append = (token = 0, streamIds: readonly number[] = [1]) => {
     const route: AppendFields['route'] = { streamIds }
     const fields = { expiresAt: 0, route, publisherId: 'p', publisher: Buffer.from('p'), header: 0x32 }
-    journal.append(
-      { ...fields, isV5: false, packet: PACKET, from: 0, to: PACKET.length },
-      receipt,
-      token
-    )
+    journal.append({ ...fields, isV5: false, packet: PACKET, from: 0, to: PACKET.length }, receipt, token)
   }
   return { lane, journal, accepted, refused, append }
 }
@@ -111,7 +107,12 @@ test('what was appended before the journal closes is stored, whatever is appende
 test('a message that cannot be written down leaves no gap in the sequence', async t => {
   const { lane, accepted, append } = open()
   append()
-  t.throws(() => append(0, Array.from({ length: 70_000 }, (_, i) => i)))
+  t.throws(() =>
+    append(
+      0,
+      Array.from({ length: 70_000 }, (_, i) => i)
+    )
+  )
   append()
   await turn()
   await lane.end()

@@ -18,7 +18,7 @@ const SEGMENT_BYTES = 1024 * 1024
 function localStore(dataDirectory: string): Store {
   const settings = { dataDirectory, fsync: 'off' as const, fsyncIntervalMs: 200 }
   const context = { log: silentLog, clock: systemClock, settings, directory: undefined as never }
-  const options = { segmentBytes: SEGMENT_BYTES, fsyncIntervalMs: 200, compactBelowPercent: 25 }
+  const options = { segmentBytes: SEGMENT_BYTES, compactBelowPercent: 25 }
   return (storeLocal.setup(context as never, options) as { store: Store }).store
 }
 

@@ -7,8 +7,6 @@ import { LocalStore } from './local-store.ts'
 export interface StoreLocalOptions {
   /** Bytes after which a journal file is closed and the next one begun. */
   segmentBytes: number
-  /** With fsync `interval`: milliseconds from one sync to the next. */
-  fsyncIntervalMs: number
   /** A closed journal file of which less than this is still wanted is rewritten without the rest. */
   compactBelowPercent: number
 }
@@ -28,13 +26,6 @@ export const storeLocal = definePlugin<StoreLocalOptions>({
         maximum: 1_073_741_824,
         default: 67_108_864
       },
-      fsyncIntervalMs: {
-        type: 'integer',
-        description: 'With fsync interval: milliseconds from one sync to the next',
-        minimum: 10,
-        maximum: 60_000,
-        default: 200
-      },
       compactBelowPercent: {
         type: 'integer',
         description:
@@ -50,6 +41,7 @@ export const storeLocal = definePlugin<StoreLocalOptions>({
       ...options,
       dataDirectory: settings.dataDirectory,
       fsync: settings.fsync,
+      fsyncIntervalMs: settings.fsyncIntervalMs,
       files: systemFiles,
       clock,
       log,

@@ -1,5 +1,5 @@
 import type { Router } from '../routing/router.ts'
-import type { StoreContents } from '../store/store.ts'
+import type { StateChange, StoreContents } from '../store/store.ts'
 import { type Cursor, decodeCursor } from './cursor.ts'
 import { readNote } from './notes.ts'
 import { Session, type SessionHost } from './session.ts'
@@ -20,8 +20,8 @@ export interface Recovered {
   readonly sessions: readonly Session[]
   /** No sequence up to it may be given out: some row knows it. */
   readonly highestSequence: number
-  /** Rows of sessions that are gone, left behind by a stop between two writes. */
-  readonly orphans: readonly number[]
+  /** Takes out rows of sessions and streams that are gone, left behind by a stop between two writes. */
+  readonly orphans: readonly StateChange[]
 }
 
 /**
@@ -48,8 +48,19 @@ export function recoverSessions(
   enterSubscriptions(contents, router, byId)
   return {
     sessions,
-    highestSequence: Math.max(0, ...highest(contents, found.values())),
-    orphans: [...contents.cursors.keys()].filter(sessionId => !byId.has(sessionId))
+    highestSequence: highestSequence(contents, found.values()),
+    orphans: [...orphans(contents, router, byId)]
+  }
+}
+
+function* orphans(
+  { cursors, streams }: StoreContents,
+  router: Router<Subscription>,
+  byId: ReadonlyMap<number, Session>
+): Iterable<StateChange> {
+  for (const key of cursors.keys()) if (!byId.has(key)) yield { table: 'cursor', key, row: null }
+  for (const { streamId: key } of streams) {
+    if (!router.streamById(key)) yield { table: 'stream', key, row: null }
   }
 }
 
@@ -109,7 +120,8 @@ function enterSubscriptions(
   router: Router<Subscription>,
   byId: ReadonlyMap<number, Session>
 ): void {
-  for (const { streamId, filter } of contents.streams) router.stream(filter, streamId)
+  // the rows of subscriptions say which streams there are: one without may share its filter with a later one
+  for (const { streamId } of contents.streams) router.reserveId(streamId)
   for (const row of contents.subscriptions) {
     const session = byId.get(row.sessionId)
     if (!session) continue
@@ -117,6 +129,7 @@ function enterSubscriptions(
     const subscription = new Subscription(session, stream, row)
     session.subscriptions.set(row.filter, subscription)
     stream.subscribers++
+    stream.isStored = true
     if (row.qos > 0) stream.durable.add(subscription)
     router.activate(stream)
   }
@@ -129,10 +142,12 @@ function enterSubscriptions(
   }
 }
 
-function* highest(contents: StoreContents, found: Iterable<Found>): Iterable<number> {
+function highestSequence(contents: StoreContents, found: Iterable<Found>): number {
+  let highest = 0
   for (const { frontier, counters } of found) {
-    yield frontier
-    for (const sequence of counters.keys()) yield sequence
+    highest = Math.max(highest, frontier)
+    for (const sequence of counters.keys()) highest = Math.max(highest, sequence)
   }
-  for (const { fromSequence } of contents.subscriptions) yield fromSequence
+  for (const { fromSequence } of contents.subscriptions) highest = Math.max(highest, fromSequence)
+  return highest
 }

@@ -1,3 +1,4 @@
+import type { Stream } from '../routing/stream.ts'
 import type { StateChange } from '../store/store.ts'
 import type { Session } from './session.ts'
 import type { Subscription } from './subscription.ts'
@@ -28,14 +29,14 @@ export function subscribeChanges(session: Session, subscription: Subscription): 
   ]
 }
 
-/** Takes a subscription out, and its stream with the last. */
-export function unsubscribeChanges(subscription: Subscription): StateChange[] {
-  const { session, filter, stream } = subscription
-  const changes: StateChange[] = [
-    { table: 'subscription', key: { sessionId: session.sessionId, filter }, row: null }
-  ]
-  if (stream.subscribers === 1) changes.push({ table: 'stream', key: stream.streamId, row: null })
-  return changes
+/** Takes a subscription out. */
+export function unsubscribeChange({ session, filter }: Subscription): StateChange {
+  return { table: 'subscription', key: { sessionId: session.sessionId, filter }, row: null }
+}
+
+/** Takes a stream out that has no subscription any more. */
+export function streamGone({ streamId }: Stream): StateChange {
+  return { table: 'stream', key: streamId, row: null }
 }
 
 /** Takes a session out with all that belongs to it. */
@@ -44,6 +45,6 @@ export function endChanges(session: Session): StateChange[] {
   return [
     { table: 'session', key: sessionId, row: null },
     { table: 'cursor', key: sessionId, row: null },
-    ...[...session.subscriptions.values()].flatMap(unsubscribeChanges)
+    ...[...session.subscriptions.values()].map(unsubscribeChange)
   ]
 }

@@ -2,7 +2,6 @@ import type { Clock } from '../clock.ts'
 import { QueueError } from '../errors.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { Router } from '../routing/router.ts'
-import type { Stream } from '../routing/stream.ts'
 import { Serial } from '../serial.ts'
 import type { StateChange, StateStore } from '../store/store.ts'
 import { encodeCursor } from './cursor.ts'
@@ -11,6 +10,10 @@ import { RESERVED_COUNTERS } from './reservations.ts'
 import * as rows from './rows.ts'
 import { Session, type SessionHost } from './session.ts'
 import { Subscription } from './subscription.ts'
+
+const RETRY_MS = 1_000
+/** Key of the writes that belong to no client; no client id has this character. */
+const STREAM_ROWS = '\0'
 
 export interface SessionsOptions {
   readonly state: StateStore
@@ -92,9 +95,12 @@ export class Sessions implements SessionHost {
    */
   open(request: OpenRequest, opened: Opened): Promise<void> {
     return this.#serial.run(request.clientId, async () => {
-      this.#byClient.get(request.clientId)?.outlet?.takenOver()
+      const before = this.#byClient.get(request.clientId)
+      // its end could not be stored yet: see #expire
+      const isOver = before?.outlet === null && before.expirySeconds === 0
+      before?.outlet?.takenOver()
       const old = this.#byClient.get(request.clientId)
-      if (old && !request.isCleanStart) await this.#resume(old, request, opened)
+      if (old && !isOver && !request.isCleanStart) await this.#resume(old, request, opened)
       else await this.#replace(old, request, opened)
     })
   }
@@ -113,7 +119,7 @@ export class Sessions implements SessionHost {
         if (session.isPersistent) await this.#write(made.flatMap(one => rows.subscribeChanges(session, one)))
         assertAlive(session)
       } catch (error) {
-        for (const { stream } of made) this.#releaseStream(stream)
+        this.#release(made)
         throw error
       }
       for (const subscription of made) this.#enter(session, subscription)
@@ -130,9 +136,9 @@ export class Sessions implements SessionHost {
       assertAlive(session)
       const found = filters.map(filter => session.subscriptions.get(filter))
       const gone = [...new Set(found.filter(subscription => subscription !== undefined))]
-      if (session.isPersistent && gone.length > 0) await this.#write(gone.flatMap(rows.unsubscribeChanges))
+      if (session.isPersistent && gone.length > 0) await this.#write(gone.map(rows.unsubscribeChange))
       assertAlive(session)
-      for (const subscription of gone) this.#leave(session, subscription)
+      this.#leave(session, gone)
       return found.map(subscription => subscription !== undefined)
     })
   }
@@ -142,7 +148,7 @@ export class Sessions implements SessionHost {
     session.detach()
     if (session.isEnded) return
     if (!session.isPersistent) this.#forget(session)
-    else if (session.expirySeconds === 0) this.end(session).catch(() => {})
+    else if (session.expirySeconds === 0) this.#expire(session)
   }
 
   /** Ends a session: its subscriptions and its claims are gone. @throws QueueError QUEUE_STORE_FULL, QUEUE_STORE_FAILED */
@@ -151,6 +157,13 @@ export class Sessions implements SessionHost {
       if (session.isEnded || session.outlet) return
       if (session.isPersistent) await this.#write(rows.endChanges(session))
       this.#forget(session)
+    })
+  }
+
+  /** Ends a session that lasts as long as its connection; a store that does not take it is asked again. */
+  #expire(session: Session): void {
+    this.end(session).catch(() => {
+      this.clock.after(RETRY_MS, () => this.detach(session))
     })
   }
 
@@ -192,14 +205,18 @@ export class Sessions implements SessionHost {
     const { router, journal, clock } = this.#options
     const stream = router.stream(filter)
     stream.subscribers++
+    if (session.isPersistent) stream.isStored = true
     const old = session.subscriptions.get(filter)
-    const fromSequence = old?.fromSequence ?? journal.appendedSequence
+    // what is accepted from now on has a higher sequence; those given out beyond the head come again if a commit fails
+    const fromSequence = old && old.qos > 0 ? old.fromSequence : journal.headSequence
     return new Subscription(session, stream, { qos, fromSequence, createdAt: old?.createdAt ?? clock.now() })
   }
 
   #enter(session: Session, subscription: Subscription): void {
     const old = session.subscriptions.get(subscription.filter)
     if (old) this.#take(session, old)
+    // what came in while the row was written was not promised to it, and may have been freed
+    if (!old || old.qos === 0) subscription.fromSequence = this.#options.journal.headSequence
     session.subscriptions.set(subscription.filter, subscription)
     const { stream } = subscription
     if (subscription.qos > 0) stream.durable.add(subscription)
@@ -208,10 +225,12 @@ export class Sessions implements SessionHost {
     if (session.outlet) session.join(subscription)
   }
 
-  #leave(session: Session, subscription: Subscription): void {
-    this.#take(session, subscription)
-    session.subscriptions.delete(subscription.filter)
-    this.#releaseStream(subscription.stream)
+  #leave(session: Session, gone: readonly Subscription[]): void {
+    for (const subscription of gone) {
+      this.#take(session, subscription)
+      session.subscriptions.delete(subscription.filter)
+    }
+    this.#release(gone)
   }
 
   #take(session: Session, subscription: Subscription): void {
@@ -219,15 +238,23 @@ export class Sessions implements SessionHost {
     subscription.stream.durable.delete(subscription)
   }
 
-  #releaseStream(stream: Stream<Subscription>): void {
-    stream.subscribers--
-    this.#options.router.release(stream)
+  /** Takes streams out that nobody reads any more, then their rows: one that stays is passed over by recovery. */
+  #release(subscriptions: readonly Subscription[]): void {
+    const changes: StateChange[] = []
+    for (const { stream } of subscriptions) {
+      stream.subscribers--
+      this.#options.router.release(stream)
+      if (stream.subscribers === 0 && stream.isStored) changes.push(rows.streamGone(stream))
+    }
+    if (changes.length === 0) return
+    const write = () => this.#options.state.write(changes, { sync: false })
+    this.#serial.run(STREAM_ROWS, write).catch(() => {})
   }
 
   #forget(session: Session): void {
     session.isEnded = true
     session.detach()
-    for (const subscription of [...session.subscriptions.values()]) this.#leave(session, subscription)
+    this.#leave(session, [...session.subscriptions.values()])
     if (this.#byClient.get(session.clientId) === session) this.#byClient.delete(session.clientId)
   }
 

@@ -1,6 +1,6 @@
 import type { AppendedMessage, CommitBatch } from '../store/store.ts'
 import { Message } from '../wire/message.ts'
-import { recordLength, writeRecord } from './record.ts'
+import { type RecordFields, recordLength, writeRecord } from './record.ts'
 
 const SLAB_BYTES = 256 * 1024
 const NO_BATCH: readonly Pending[] = []
@@ -28,19 +28,10 @@ export interface Routed {
 }
 
 /** What a publish brings to the journal. */
-export interface AppendFields {
-  readonly expiresAt: number
+export interface AppendFields extends RecordFields {
   readonly route: Routed
-  /** Client id of the publisher, as text and in UTF-8; '' when it came from inside. */
+  /** Client id of the publisher as text; '' when it came from inside. */
   readonly publisherId: string
-  readonly publisher: Buffer
-  /** First byte of the packet as it is to be kept (DUP cleared). */
-  readonly header: number
-  readonly isV5: boolean
-  /** The PUBLISH packet is packet[from .. to); it is copied. */
-  readonly packet: Buffer
-  readonly from: number
-  readonly to: number
 }
 
 /** A batch as it is given to the store. */
@@ -76,7 +67,7 @@ export class BatchBuilder {
     const packetBytes = fields.to - fields.from
     const recordBytes = recordLength(streamIds.length, fields.publisher.length, packetBytes)
     if (this.#at + recordBytes > this.#slab.length) this.#newSlab(recordBytes)
-    const packetAt = writeRecord(this.#slab, this.#at, fields, streamIds, sequence, acceptedAt, this.isEmpty)
+    const packetAt = writeRecord(this.#slab, this.#at, fields, streamIds, sequence, acceptedAt)
     const message = new Message(this.#slab, packetAt, packetBytes, fields.isV5)
     message.sequence = sequence
     message.acceptedAt = acceptedAt

@@ -21,7 +21,6 @@ export const RECORD_PREFIX_BYTES = 8
 const FIXED_BODY_BYTES = 28
 const TYPE_MESSAGE = 1
 const FLAG_V5 = 1
-const FLAG_BATCH_START = 2
 
 /** What is written of one message. */
 export interface RecordFields {
@@ -41,7 +40,6 @@ export interface RecordFields {
 export interface JournalRecord {
   readonly message: Message
   readonly streamIds: readonly number[]
-  readonly isBatchStart: boolean
   /** Bytes of the whole record, prefix included. */
   readonly recordBytes: number
 }
@@ -54,7 +52,6 @@ export function recordLength(streams: number, publisherBytes: number, packetByte
 /**
  * Writes a record at `offset`, where there must be room for {@link recordLength}.
  * @param streamIds the streams it belongs to.
- * @param isBatchStart whether it is the first of a commit: all before it was durable when it was written.
  * @returns the offset of the packet in it.
  */
 export function writeRecord(
@@ -63,12 +60,11 @@ export function writeRecord(
   fields: RecordFields,
   streamIds: readonly number[],
   sequence: number,
-  acceptedAt: number,
-  isBatchStart: boolean
+  acceptedAt: number
 ): number {
   let at = offset + RECORD_PREFIX_BYTES
   target[at] = TYPE_MESSAGE
-  target[at + 1] = (fields.isV5 ? FLAG_V5 : 0) | (isBatchStart ? FLAG_BATCH_START : 0)
+  target[at + 1] = fields.isV5 ? FLAG_V5 : 0
   target.writeUIntLE(sequence, at + 2, 6)
   target.writeDoubleLE(acceptedAt, at + 8)
   target.writeDoubleLE(fields.expiresAt, at + 16)
@@ -132,7 +128,6 @@ export function readRecord(source: Buffer, offset: number): JournalRecord {
   return {
     message,
     streamIds,
-    isBatchStart: (flags & FLAG_BATCH_START) !== 0,
     recordBytes: RECORD_PREFIX_BYTES + bodyBytes
   }
 }

@@ -27,7 +27,7 @@ export class Stream<R extends Reader = Reader> {
   subscribers = 0
   /** Connected subscriptions of QoS 0, which get messages of a higher QoS as they are committed. */
   online0 = 0
-  /** Whether its row is on stable storage. */
+  /** Whether the store has a row of it, or may have one. */
   isStored = false
 
   constructor(streamId: number, filter: string) {

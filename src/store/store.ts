@@ -188,7 +188,8 @@ export interface NoteStore {
   append(note: Buffer): Promise<void>
   /**
    * Applies a checkpoint: writes the changes with sync, and from then on notes appended before the call are not
-   * handed over at open any more; notes appended during and after the call are.
+   * handed over at open any more; notes appended during and after the call are. It may be called while an append is
+   * under way.
    */
   checkpoint(changes: readonly StateChange[]): Promise<void>
   /** Bytes of notes since the last checkpoint. */

@@ -32,8 +32,8 @@ class CutScene {
 
   async start(): Promise<void> {
     const env = { ...this.#watch.env, RESTANTE_BOOT_ID: `boot-${++this.#boots}` }
-    const plugins = { 'store-local': { segmentBytes: 200_000, fsyncIntervalMs: 50 } }
-    const args = ['--checkpoint-ms', '100', '--plugins', JSON.stringify(plugins)]
+    const plugins = { 'store-local': { segmentBytes: 200_000 } }
+    const args = ['--checkpoint-ms', '100', '--fsync-interval-ms', '50', '--plugins', JSON.stringify(plugins)]
     this.server = await startServer(this.#t, {
       dataDirectory: this.#watch.root,
       fsync: this.#fsync,

@@ -26,7 +26,7 @@ export function batchOf(
   specs: readonly MessageSpec[],
   bufferRecords = Number.POSITIVE_INFINITY
 ): CommitBatch {
-  const records = specs.map((spec, place) => recordOf(firstSequence + place, spec, place === 0))
+  const records = specs.map((spec, place) => recordOf(firstSequence + place, spec))
   const buffers: Buffer[] = []
   for (let i = 0; i < records.length; i += bufferRecords)
     buffers.push(Buffer.concat(records.slice(i, i + bufferRecords).map(({ record }) => record)))
@@ -42,11 +42,7 @@ export function plainBatch(firstSequence: number, count: number, spec: MessageSp
   )
 }
 
-function recordOf(
-  sequence: number,
-  spec: MessageSpec,
-  isBatchStart: boolean
-): AppendedMessage & { record: Buffer } {
+function recordOf(sequence: number, spec: MessageSpec): AppendedMessage & { record: Buffer } {
   const publisher = Buffer.from(spec.publisher ?? 'publisher')
   const { bytes: packet, isV5 } = Message.from({
     topicField: topicField(spec.topic ?? 'DB/CREATE'),
@@ -59,7 +55,7 @@ function recordOf(
   const record = Buffer.alloc(recordBytes)
   const { expiresAt = 0, acceptedAt = 1_700_000_000_000 + sequence } = spec
   const fields = { expiresAt, publisher, header: packet[0]!, isV5, packet, from: 0, to: packet.length }
-  const packetAt = writeRecord(record, 0, fields, streamIds, sequence, acceptedAt, isBatchStart)
+  const packetAt = writeRecord(record, 0, fields, streamIds, sequence, acceptedAt)
   const message = new Message(record, packetAt, packet.length, isV5)
   message.sequence = sequence
   message.acceptedAt = acceptedAt
