@@ -2,7 +2,7 @@ import { Broker, type InProcess } from './broker/broker.ts'
 import type { Clock, Timer } from './clock.ts'
 import type { Settings } from './config/settings.ts'
 import { Checkpoint } from './delivery/checkpoint.ts'
-import { newCounters } from './delivery/counters.ts'
+import { type Counters, newCounters } from './delivery/counters.ts'
 import { FanOut } from './delivery/fan-out.ts'
 import { Janitor } from './delivery/janitor.ts'
 import { NoteBook } from './delivery/notes.ts'
@@ -23,6 +23,7 @@ import type { Store, StoreContents } from './store/store.ts'
 
 const NOBODY = Buffer.alloc(0)
 
+/** What a core is made of. */
 export interface CoreOptions {
   readonly store: Store
   readonly settings: Settings
@@ -94,6 +95,7 @@ export class Core {
     this.#timer.cancel()
     this.front.stopReading()
     await journal.close()
+    await notes.drained() // acks may wait for it together with deliveries
     await this.front.close()
     await this.broker.close()
     await sessions.idle()
@@ -121,7 +123,7 @@ function buildStages({ store, settings, clock, log }: CoreOptions, nextSequence:
     later,
     written: () => {
       stages.front?.noteWritten()
-      if (checkpoint.isDue) checkpoint.run()
+      if (checkpoint.isDue) void checkpoint.run()
     }
   })
   const reservations = new Reservations({ state, log, later })
@@ -135,7 +137,7 @@ function buildStages({ store, settings, clock, log }: CoreOptions, nextSequence:
   const checkpoint = new Checkpoint({ store: store.notes, notes, log })
   const janitor = new Janitor({ lane, journal, router, sessions, log })
   journal.listener = {
-    committed: pending => commit(pending, fanOut),
+    committed: pending => commit(pending, fanOut, counters),
     hasRoom: () => stages.front?.hasRoom()
   }
   const stages = {
@@ -163,22 +165,22 @@ async function recover(stages: Stages, contents: StoreContents): Promise<void> {
 }
 
 /** A message is durable: it enters its streams, and goes to those who listen with QoS 0. */
-function commit({ message, route }: Pending, fanOut: FanOut): void {
-  const { streams, durable } = route as Route<Subscription>
+function commit({ message, route }: Pending, fanOut: FanOut, counters: Counters): void {
+  const { streams, durable, counter } = route as Route<Subscription>
+  counters.acceptedMessages++
+  counter.acceptedMessages++
   for (const stream of durable) stream.add(message.sequence)
   if (streams.some(({ online0 }) => online0 > 0)) fanOut.committed(route as Route<Subscription>, message)
 }
 
 /** What is published inside the process takes the same way as what clients publish. */
-function inProcess({ journal, router, fanOut, counters }: Stages): InProcess {
+function inProcess({ journal, router, fanOut }: Stages): InProcess {
   return {
     store: (message, topic) =>
       new Promise((resolve, reject) => {
         const route = router.route(topic)
         const receipt: Receipt = { accepted: () => resolve(), refused: (_pending, error) => reject(error) }
         const { bytes, offset, length, isV5 } = message
-        counters.acceptedMessages++
-        route.counter.acceptedMessages++
         journal.append(
           {
             expiresAt: 0,

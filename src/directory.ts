@@ -15,6 +15,7 @@ export interface Directory {
   server(): ServerView
 }
 
+/** A connected client. */
 export interface ClientView {
   readonly clientId: string
   /** Remote address and port; null when the connection has none. */
@@ -32,6 +33,7 @@ export interface ClientView {
   readonly droppedMessages: number
 }
 
+/** A session; its methods compute when they are called. */
 export interface SessionView {
   readonly clientId: string
   readonly isConnected: boolean
@@ -52,6 +54,7 @@ export interface SessionView {
   oldestAt(): Promise<number | null>
 }
 
+/** A subscription of a session. */
 export interface SubscriptionView {
   readonly clientId: string
   readonly filter: string
@@ -59,11 +62,13 @@ export interface SubscriptionView {
   readonly createdAt: number
 }
 
+/** A topic that was published to. */
 export interface TopicView {
   readonly topic: string
   readonly acceptedMessages: number
 }
 
+/** The server as a whole; counts are since its start. */
 export interface ServerView {
   readonly lane: string
   readonly startedAt: number

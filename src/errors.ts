@@ -83,8 +83,10 @@ export const ERRORS = {
   QUEUE_TOPIC_INVALID: { reasonCode: 0x90, status: 400, message: 'topic name {topic}: {problem}' }
 } as const satisfies Record<string, ErrorSpec>
 
+/** A key of {@link ERRORS}. */
 export type ErrorCode = keyof typeof ERRORS
 
+/** What an error carries besides its code. */
 export interface ErrorOptions {
   /** The error this one was made from. */
   readonly cause?: unknown

@@ -2,7 +2,9 @@ import { Ajv } from 'ajv'
 import type { Settings } from './config/settings.ts'
 import { errorText, QueueError } from './errors.ts'
 import type { Plugin, PluginContext, PluginParts } from './plugin.ts'
+import type { Store } from './store/store.ts'
 
+/** What is needed to set plugins up. */
 export interface PluginSetUp {
   /** In the order of set-up. */
   readonly plugins: readonly Plugin[]
@@ -14,13 +16,28 @@ export interface PluginSetUp {
   readonly closers: (() => Promise<void>)[]
 }
 
+/** A plugin that is set up. */
+export interface ReadyPlugin {
+  readonly name: string
+  readonly parts: PluginParts
+}
+
+/** The one store that the plugins give. @throws QueueError QUEUE_PLUGIN_INVALID when there is none, or a second. */
+export function storeOf(plugins: readonly ReadyPlugin[]): Store {
+  const [first, second] = plugins.filter(({ parts }) => parts.store)
+  if (first?.parts.store && !second) return first.parts.store
+  const plugin = second?.name ?? 'store'
+  const problem = first ? `gives a store, and ${first.name} gives one too` : 'no plugin gives a store'
+  throw new QueueError('QUEUE_PLUGIN_INVALID', { detail: { plugin, problem } })
+}
+
 /**
  * Validates the options of plugins and sets them up, in order.
  * @throws QueueError QUEUE_PLUGIN_MISSING, QUEUE_CONFIG_INVALID, QUEUE_PLUGIN_INVALID (it threw; the plugin is named)
  */
-export async function setUpPlugins({ plugins, closers, ...rest }: PluginSetUp): Promise<PluginParts[]> {
+export async function setUpPlugins({ plugins, closers, ...rest }: PluginSetUp): Promise<ReadyPlugin[]> {
   const ready = new Set<string>()
-  const all: PluginParts[] = []
+  const all: ReadyPlugin[] = []
   for (const plugin of plugins) {
     for (const missing of plugin.after ?? []) {
       if (!ready.has(missing)) {
@@ -33,7 +50,7 @@ export async function setUpPlugins({ plugins, closers, ...rest }: PluginSetUp): 
       pluginOptions(plugin, rest.settings, rest.pluginsOrigin)
     )
     ready.add(plugin.name)
-    all.push(parts)
+    all.push({ name: plugin.name, parts })
     if (parts.close) closers.push(() => parts.close!())
   }
   return all

@@ -49,6 +49,7 @@ export interface PluginContext {
   readonly directory: Directory
 }
 
+/** Settings of the server that concern every plugin. */
 export interface CommonSettings {
   /** The data folder; created by whoever stores in it. */
   readonly dataDirectory: string

@@ -8,8 +8,9 @@ import { QueueError } from './errors.ts'
 import { createHttp, type Http, type ListenAddress } from './http/http.ts'
 import { type Logger, silentLog } from './log.ts'
 import type { Plugin, PluginContext } from './plugin.ts'
-import { setUpPlugins } from './plugin-setup.ts'
+import { setUpPlugins, storeOf } from './plugin-setup.ts'
 
+/** What a server is made of. */
 export interface ServerOptions {
   /** A complete, valid configuration; `defaultSettings` makes one. */
   readonly settings: Settings
@@ -39,7 +40,11 @@ export interface QueueServer {
  */
 export async function createServer(options: ServerOptions): Promise<QueueServer> {
   const closers: (() => Promise<void>)[] = []
-  const stop = () => closeAll(closers)
+  let stopped: Promise<void> | undefined
+  const stop = () => {
+    stopped ??= closeAll(closers)
+    return stopped
+  }
   try {
     return await start(options, closers, stop)
   } catch (error) {
@@ -57,14 +62,8 @@ async function start(
   let core: Core | undefined
   const directory = lateDirectory(() => core?.directory)
   const context = { log, clock, settings: commonSettings(settings), directory }
-  const parts = await setUpPlugins({ plugins, settings, context, pluginsOrigin, closers })
-  const [store, ...others] = parts.flatMap(part => part.store ?? [])
-  if (!store || others.length > 0) {
-    const problem = store
-      ? 'a server has one store, and another plugin gives one too'
-      : 'no plugin gives a store'
-    throw new QueueError('QUEUE_PLUGIN_INVALID', { detail: { plugin: settings.store, problem } })
-  }
+  const ready = await setUpPlugins({ plugins, settings, context, pluginsOrigin, closers })
+  const store = storeOf(ready)
   let http: Http | undefined
   closers.push(async () => http?.close())
   const opened = await Core.open({ store, settings, clock, log })
@@ -73,13 +72,13 @@ async function start(
   const opening = createHttp({
     ...{ log, clock, allowedHosts: settings.allowedHosts, allowedOrigins: settings.allowedOrigins },
     isReady: () => (opened.failure ? { ready: false, reason: opened.failure.message } : { ready: true }),
-    routes: parts.flatMap(part => part.routes ?? []),
+    routes: ready.flatMap(({ parts }) => parts.routes ?? []),
     maxMessageBytes: settings.maxPacketBytes,
     onMqtt: (stream, request) => {
       opened.front.handle(stream, request)
     }
   })
-  const tcp = createTcpServer({ noDelay: true }, socket => {
+  const tcp = createTcpServer({ noDelay: true, allowHalfOpen: true }, socket => {
     opened.front.handle(socket)
   })
   http = opening

@@ -1,4 +1,3 @@
-import { setImmediate as turn } from 'node:timers/promises'
 import type { Aedes, PublishPacket } from 'aedes'
 import test, { type ExecutionContext } from 'ava'
 import type { IConnectPacket } from 'mqtt-packet'
@@ -179,7 +178,7 @@ test('a will is shown to authorizePublish with its client, and a refused one is 
   const asked: string[] = []
   aedes.authorizePublish = (client, { topic }, done) => {
     asked.push(`${client?.id} ${topic}`)
-    turn().then(() => done(topic === 'last/secret' ? new Error('no') : null))
+    setImmediate(() => done(topic === 'last/secret' ? new Error('no') : null))
   }
   await lose(await connect({ clientId: 'one', will: will('last/secret', 1) }))
   await lose(await connect({ clientId: 'two', will: will('last/open', 1) }))
@@ -295,13 +294,18 @@ for (const qos of [0, 1] as const) {
   })
 }
 
-test('what Aedes publishes under $SYS reaches subscribers with QoS 0 and is not stored', async t => {
-  const { connect, store } = await start(t)
+test('what the process publishes under $SYS reaches subscribers once, with QoS 0, and is not stored', async t => {
+  const { aedes, connect, store } = await start(t)
   const subscriber = await connect({ clientId: 'watcher' })
   await subscriber.subscribe('$SYS/#')
   await connect({ clientId: 'newcomer' })
   const message = await subscriber.next('publish')
   t.like(message, { topic: '$SYS/model/new/clients', qos: 0 })
   t.is(String(message.payload), 'newcomer')
+  t.is(await publishInside(aedes, { topic: '$SYS/model/x', qos: 1 }), undefined)
+  await quiet()
+  await subscriber.ping()
+  const rest = subscriber.unreadMessages().map(({ topic, qos }) => `${topic} ${qos}`)
+  t.deepEqual(rest, ['$SYS/model/x 0'])
   t.is(store.calls.commits, 0)
 })

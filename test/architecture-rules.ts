@@ -26,7 +26,8 @@ const REST: Readonly<Record<string, readonly string[]>> = {
   index: ['builtin', 'config', 'plugin', 'server'],
   inspect: STAGES,
   plugin: ['journal'],
-  server: ['config', 'core', 'http', 'plugin']
+  'plugin-setup': ['config', 'plugin'],
+  server: ['config', 'core', 'http', 'plugin', 'plugin-setup']
 }
 
 const MOST_LINES = 400

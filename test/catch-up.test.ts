@@ -32,7 +32,7 @@ test('of eight publishers, what was queued and what is published at the moment o
 
 test('disconnects and takeovers in the middle of catching up lose nothing, and what was unacked comes again with DUP', async t => {
   const random = testRandom(t)
-  const rounds = Number(process.env.RESTANTE_TEST_RUNS ?? 12)
+  const rounds = Number(process.env.RESTANTE_TEST_TAKEOVERS ?? 12)
   t.timeout(60_000 + rounds * 5_000)
   const server = await startServer(t, { dataDirectory: join(testFolder(t), 'data') })
   const scene = new LoadScene(server.mqttPort)

@@ -1,38 +1,11 @@
 import test from 'ava'
 import { QueueError } from '../src/errors.ts'
 import { startCore } from './helpers/core.ts'
-import { Signal } from './helpers/signal.ts'
+import { Gate } from './helpers/gate.ts'
 
 const logger = { clientId: 'logger', clean: false }
 const other = { clientId: 'other', clean: false }
 const full = () => new QueueError('QUEUE_STORE_FULL', { detail: { problem: 'ENOSPC' } })
-
-/** Lets calls of a function wait until it is opened. */
-export class Gate {
-  readonly #signal = new Signal()
-  #isOpen = true
-  waiting = 0
-
-  close(): void {
-    this.#isOpen = false
-  }
-
-  open(): void {
-    this.#isOpen = true
-    this.#signal.notify()
-  }
-
-  async pass(): Promise<void> {
-    this.waiting++
-    this.#signal.notify()
-    await this.#signal.until(() => this.#isOpen, { describe: () => 'an open gate' })
-    this.waiting--
-  }
-
-  async until(waiting: number): Promise<void> {
-    await this.#signal.until(() => this.waiting >= waiting, { describe: () => `${waiting} at the gate` })
-  }
-}
 
 test('a subscription raised from QoS 0 to QoS 1 claims nothing from before', async t => {
   const { connect } = await startCore(t)
@@ -47,19 +20,6 @@ test('a subscription raised from QoS 0 to QoS 1 claims nothing from before', asy
   await subscriber.subscribe('a', 1)
   await publisher.publish({ topic: 'a', payload: '2', qos: 1 })
   t.deepEqual(await subscriber.payloads(1), ['2'])
-})
-
-test('a subscription lowered from QoS 1 to QoS 0 leaves what it had queued', async t => {
-  const { connect } = await startCore(t, { settings: { maxInflight: 1 } })
-  const subscriber = await connect({ ...logger, isAcking: false })
-  await subscriber.subscribe('a', 1)
-  const publisher = await connect()
-  for (const payload of ['1', '2', '3']) await publisher.publish({ topic: 'a', payload, qos: 1 })
-  const [one] = await subscriber.messages(1)
-  await subscriber.subscribe('a', 0)
-  subscriber.isAcking = true
-  subscriber.ack(one!)
-  t.deepEqual(await subscriber.payloads(2), ['2', '3'])
 })
 
 test('a subscription made while a commit fails gets all that is accepted afterwards', async t => {

@@ -5,6 +5,7 @@ const SHOWN_NAME_LENGTH = 120
 
 /** JSON Schema of a time, and of one that may be unknown or not have come. */
 export const timeSchema = { type: 'string', format: 'date-time' } as const
+/** Schema of a time that may be unknown. */
 export const nullableTimeSchema = { type: ['string', 'null'], format: 'date-time' } as const
 /** JSON Schema of a count. */
 export const countSchema = { type: 'integer', minimum: 0 } as const
@@ -22,9 +23,11 @@ export function pageSchema(name: string, row: object) {
   })
 }
 
-/** A time in ISO 8601, UTC; null stays null. */
+/** A time as ISO 8601 text; null stays null. */
 export function isoTime(at: number): string
+/** A time as ISO 8601 text; null stays null. */
 export function isoTime(at: number | null): string | null
+/** A time as ISO 8601 text; null stays null. */
 export function isoTime(at: number | null): string | null {
   return at === null ? null : new Date(at).toISOString()
 }

@@ -36,6 +36,7 @@ const MAX_PAGE_WEIGHT = 10_000
 /** Units of a turn (see Turn) that making one row takes: far more than looking at an entry. */
 const ROW_UNITS = 50
 
+/** What a page is taken from. */
 export interface PageSource<Item, Row> {
   /**
    * All entries, in any order. Entries may come and go while the page is read. A null is no entry; who walks far
@@ -49,6 +50,7 @@ export interface PageSource<Item, Row> {
   readonly weigh?: (row: Row) => number
 }
 
+/** A page as callers get it. */
 export interface Page<Row> {
   readonly rows: Row[]
   /** Cursor of the next page; null at the end. */

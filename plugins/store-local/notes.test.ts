@@ -104,7 +104,7 @@ test('a note that cannot be written is no error, but the next open acts as after
   t.is(contents.lastStop, 'machine')
   t.deepEqual(contents.notes.map(String), ['first'])
   t.true((await readdir(folder.notes)).some(name => name.endsWith('.cut')))
-  await folder.store.notes.checkpoint([])
+  await folder.store.notes.checkpoint(() => [])
   await folder.store.notes.append(Buffer.from('fourth'))
   t.false((await readdir(folder.notes)).some(name => name.endsWith('.cut')))
   const next = await folder.reopen()
@@ -130,7 +130,10 @@ test('a checkpoint that fails keeps all notes', async t => {
   const { notes } = folder.store
   await notes.append(Buffer.from('first'))
   faults.failure = new Error('No space left on device')
-  await t.throwsAsync(notes.checkpoint([{ table: 'meta', key: 'a', row: {} }]), { code: 'QUEUE_STORE_FULL' })
+  await t.throwsAsync(
+    notes.checkpoint(() => [{ table: 'meta', key: 'a', row: {} }]),
+    { code: 'QUEUE_STORE_FULL' }
+  )
   await notes.append(Buffer.from('second'))
   faults.failure = null
   await folder.kill()
@@ -138,7 +141,10 @@ test('a checkpoint that fails keeps all notes', async t => {
   t.deepEqual(contents.notes.map(String), ['first', 'second'])
   t.false(contents.meta.has('a'))
   const isOver = folder.files.fail({ operation: 'open', path: 'notes', code: 'ENOSPC' })
-  await t.throwsAsync(folder.store.notes.checkpoint([]), { code: 'QUEUE_STORE_FULL' })
+  await t.throwsAsync(
+    folder.store.notes.checkpoint(() => []),
+    { code: 'QUEUE_STORE_FULL' }
+  )
   isOver()
   await folder.store.notes.append(Buffer.from('third'))
   t.deepEqual((await folder.reopen()).notes.map(String), ['first', 'second', 'third'])

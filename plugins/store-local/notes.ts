@@ -107,9 +107,9 @@ export class LocalNotes implements NoteStore {
     await this.#appending
   }
 
-  async checkpoint(changes: readonly StateChange[]): Promise<void> {
+  async checkpoint(changes: () => readonly StateChange[]): Promise<void> {
     const row = await this.#switch() // holds notes back from this call on
-    const keys = [...changes.map(keyChange), ownChange('checkpoint', row)]
+    const keys = [...changes().map(keyChange), ownChange('checkpoint', row)]
     await this.#options.state.writeKeys(keys, { sync: true })
     await this.#appending // it may be into a file that goes now
     const done = this.#older.filter(({ generation }) => generation < row.generation)

@@ -27,8 +27,11 @@ import { QueueError, RECORD_VERSION } from '../../src/plugin.ts'
  */
 export const SEGMENT_VERSION = 1
 
+/** Bytes of a segment header. */
 export const HEADER_BYTES = 128
+/** Bytes of a batch header. */
 export const BATCH_HEADER_BYTES = 20
+/** Bytes of the salt that the batch headers of a segment carry. */
 export const SALT_BYTES = 8
 const MAGIC = Buffer.from('RESTANTE', 'latin1')
 const CRC_AT = HEADER_BYTES - 4

@@ -14,7 +14,7 @@ test('a stop is told apart: new, closed, killed, and another boot of the machine
   t.is((await folder.open()).lastStop, 'process')
   await folder.kill()
   t.is((await folder.open({ boot: 'another' })).lastStop, 'machine')
-  await folder.store.notes.checkpoint([])
+  await folder.store.notes.checkpoint(() => [])
   await folder.kill()
   t.is((await folder.open({ boot: 'another' })).lastStop, 'process')
   await folder.store.close()
@@ -32,7 +32,7 @@ test('after a power cut every open says so until a checkpoint', async t => {
   t.is((await folder.open({ boot: 'second' })).lastStop, 'machine')
   await folder.store.close()
   t.is((await folder.open({ boot: 'second' })).lastStop, 'machine')
-  await folder.store.notes.checkpoint([])
+  await folder.store.notes.checkpoint(() => [])
   t.is((await folder.reopen({ boot: 'second' })).lastStop, 'clean')
 })
 

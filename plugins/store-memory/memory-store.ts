@@ -87,9 +87,9 @@ class MemoryNotes implements NoteStore {
     this.#notes.push(Buffer.from(note))
   }
 
-  async checkpoint(changes: readonly StateChange[]): Promise<void> {
+  async checkpoint(changes: () => readonly StateChange[]): Promise<void> {
     const done = this.#notes.length
-    await this.#state.write(changes, { sync: true })
+    await this.#state.write(changes(), { sync: true })
     this.#notes = this.#notes.slice(done)
   }
 

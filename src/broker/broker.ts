@@ -35,6 +35,7 @@ export interface InProcess {
   forward(message: Message, topic: string): void
 }
 
+/** What the broker is told at the start. */
 export interface BrokerOptions {
   readonly brokerId: string
   readonly connectTimeoutMs: number
@@ -91,7 +92,12 @@ export class Broker {
       aedes.subscribe(
         '#',
         (packet, done) => {
-          if (packet.qos === 0 || isSystem(packet.topic)) inside.forward(toMessage(packet, 0), packet.topic)
+          try {
+            if (packet.qos === 0 || isSystem(packet.topic)) inside.forward(toMessage(packet, 0), packet.topic)
+          } catch (error) {
+            // thrown on, it would end the process
+            options.log.error({ err: error }, `a message from inside was dropped: ${errorText(error)}`)
+          }
           done()
         },
         resolve

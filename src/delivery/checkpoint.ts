@@ -4,10 +4,12 @@ import type { NoteStore } from '../store/store.ts'
 import { encodeCursor } from './cursor.ts'
 import type { NoteBook } from './notes.ts'
 import { cursorChange } from './rows.ts'
+import type { Session } from './session.ts'
 
 /** Above this size of notes a checkpoint does not wait for its time. */
 const MAX_NOTE_BYTES = 16 * 1024 * 1024
 
+/** What a checkpoint works with. */
 export interface CheckpointOptions {
   readonly store: NoteStore
   readonly notes: NoteBook
@@ -43,13 +45,15 @@ export class Checkpoint {
   /** The same, for the start: @throws QueueError QUEUE_STORE_FULL, QUEUE_STORE_FAILED */
   async runOrFail(): Promise<void> {
     const { store, notes } = this.#options
-    const sessions = notes.takeChanged().filter(session => !session.isEnded)
-    if (sessions.length === 0 && store.sizeBytes() === 0) return
-    const changes = sessions.map(session => cursorChange(session, encodeCursor(session)))
+    if (!notes.hasChanged && store.sizeBytes() === 0) return
+    let taken: readonly Session[] = []
     try {
-      await store.checkpoint(changes)
+      await store.checkpoint(() => {
+        taken = notes.takeChanged().filter(session => !session.isEnded)
+        return taken.map(session => cursorChange(session, encodeCursor(session)))
+      })
     } catch (cause) {
-      for (const session of sessions) notes.touch(session)
+      for (const session of taken) notes.touch(session)
       throw cause
     }
   }

@@ -6,6 +6,7 @@ import type { LaneStore, Owed } from '../store/store.ts'
 import type { Sessions } from './sessions.ts'
 import type { Subscription } from './subscription.ts'
 
+/** What the janitor works with. */
 export interface JanitorOptions {
   readonly lane: LaneStore
   readonly journal: Journal

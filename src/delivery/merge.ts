@@ -1,31 +1,38 @@
-import type { Subscription } from './subscription.ts'
+/** Places in ascending lists of sequences, the one with the lowest sequence on top: a binary heap. */
+export class Merge<Place extends { readonly next: number }> {
+  readonly #heap: Place[] = []
 
-/** Subscriptions of one session that have something to send, the one with the lowest sequence on top: a binary heap. */
-export class Merge {
-  readonly #heap: Subscription[] = []
-
-  /** The subscription whose message comes next. */
-  get top(): Subscription | undefined {
+  /** The place whose message comes next. */
+  get top(): Place | undefined {
     return this.#heap[0]
   }
 
-  push(subscription: Subscription): void {
-    const heap = this.#heap
-    let at = heap.push(subscription) - 1
-    while (at > 0) {
-      const parent = (at - 1) >> 1
-      if (heap[parent]!.next <= subscription.next) break
-      heap[at] = heap[parent]!
-      at = parent
-    }
-    heap[at] = subscription
+  push(place: Place): void {
+    this.#rise(this.#heap.push(place) - 1)
   }
 
   /** The top's `next` has grown. */
   sink(): void {
+    this.#sink(0)
+  }
+
+  #rise(from: number): void {
     const heap = this.#heap
-    const moving = heap[0]!
-    let at = 0
+    const moving = heap[from]!
+    let at = from
+    while (at > 0) {
+      const parent = (at - 1) >> 1
+      if (heap[parent]!.next <= moving.next) break
+      heap[at] = heap[parent]!
+      at = parent
+    }
+    heap[at] = moving
+  }
+
+  #sink(from: number): void {
+    const heap = this.#heap
+    const moving = heap[from]!
+    let at = from
     for (;;) {
       let child = 2 * at + 1
       if (child >= heap.length) break
@@ -38,21 +45,24 @@ export class Merge {
   }
 
   pop(): void {
-    const last = this.#heap.pop()
-    if (!last || this.#heap.length === 0) return
-    this.#heap[0] = last
-    this.sink()
+    this.#removeAt(0)
   }
 
   clear(): void {
     this.#heap.length = 0
   }
 
-  /** Takes one subscription out, wherever it is. */
-  remove(subscription: Subscription): void {
-    if (!this.#heap.includes(subscription)) return
-    const others = this.#heap.filter(other => other !== subscription)
-    this.clear()
-    for (const other of others) this.push(other)
+  /** Takes one place out, wherever it is. */
+  remove(place: Place): void {
+    const at = this.#heap.indexOf(place)
+    if (at >= 0) this.#removeAt(at)
+  }
+
+  #removeAt(at: number): void {
+    const last = this.#heap.pop()
+    if (last === undefined || at >= this.#heap.length) return
+    this.#heap[at] = last
+    this.#sink(at)
+    if (this.#heap[at] === last) this.#rise(at)
   }
 }

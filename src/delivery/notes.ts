@@ -16,6 +16,7 @@ interface Page {
   acked: number[]
 }
 
+/** What the note book works with. */
 export interface NoteBookOptions {
   /** Null for a store that forgets: then nothing is noted. */
   readonly store: NoteStore | null
@@ -37,6 +38,8 @@ export class NoteBook {
   #changed = new Set<Session>()
   #hasSent = false
   #isWriting = false
+  /** Somebody asked for a note while one was being written. */
+  #isAsked = false
   #isTimed = false
   #hasFailed = false
   /** Notes are counted from 1; the present pages become note `#next`. */
@@ -88,20 +91,21 @@ export class NoteBook {
   /** Writes what there is; when a note is being written, afterwards. */
   write(): void {
     const { store } = this.#options
+    this.#isAsked = this.#isWriting
     if (!store || this.#isWriting || this.#pages.size === 0) return
     const pages = this.#pages
     const note = this.#next++
     this.#pages = new Map()
     this.#hasSent = false
     this.#isWriting = true
-    store
+    void store
       .append(encodeNote(pages))
       .catch((cause: unknown) => this.#failed(cause))
       .then(() => {
         this.#isWriting = false
         this.#written = note
         this.#options.written()
-        if (this.#hasSent || this.#idle.length > 0) this.write()
+        if (this.#isAsked || this.#hasSent || this.#idle.length > 0) this.write()
         if (!this.#isWriting) for (const resolve of this.#idle.splice(0)) resolve()
       })
   }
@@ -111,6 +115,11 @@ export class NoteBook {
     this.write()
     if (!this.#isWriting && this.#pages.size === 0) return Promise.resolve()
     return new Promise(resolve => this.#idle.push(resolve))
+  }
+
+  /** Whether there are sessions that changed since {@link takeChanged}. */
+  get hasChanged(): boolean {
+    return this.#changed.size > 0
   }
 
   /** The sessions changed since the last call. */

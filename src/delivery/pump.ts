@@ -15,6 +15,7 @@ export interface ReservationDesk {
   mayUseNext(session: Session): boolean
 }
 
+/** What the pump works with. */
 export interface PumpOptions {
   readonly journal: Journal
   readonly notes: NoteBook
@@ -116,7 +117,7 @@ export class SessionPump {
     const message = journal.get(sequence)
     if (message !== undefined) return message
     session.isWaiting = true
-    journal.load(sequence).then(() => {
+    void journal.load(sequence).then(() => {
       session.isWaiting = false
       session.wake()
     })

@@ -16,6 +16,7 @@ interface Found {
   readonly counters: Map<number, number>
 }
 
+/** What was made of the rows and notes of a store. */
 export interface Recovered {
   readonly sessions: readonly Session[]
   /** No sequence up to it may be given out: some row knows it. */
@@ -54,11 +55,14 @@ export function recoverSessions(
 }
 
 function* orphans(
-  { cursors, streams }: StoreContents,
+  { cursors, subscriptions, streams }: StoreContents,
   router: Router<Subscription>,
   byId: ReadonlyMap<number, Session>
 ): Iterable<StateChange> {
   for (const key of cursors.keys()) if (!byId.has(key)) yield { table: 'cursor', key, row: null }
+  for (const { sessionId, filter } of subscriptions) {
+    if (!byId.has(sessionId)) yield { table: 'subscription', key: { sessionId, filter }, row: null }
+  }
   for (const { streamId: key } of streams) {
     if (!router.streamById(key)) yield { table: 'stream', key, row: null }
   }

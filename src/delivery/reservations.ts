@@ -11,6 +11,7 @@ export const RESERVED_COUNTERS = 16_384
 const RENEW_BELOW = RESERVED_COUNTERS / 2
 const RETRY_MS = 1_000
 
+/** What reservations work with. */
 export interface ReservationOptions {
   readonly state: StateStore
   readonly log: Logger

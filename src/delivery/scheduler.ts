@@ -15,6 +15,7 @@ export interface Flushable {
 /** Serves one session; returns how many messages were sent, and whether there is more to send now. */
 export type Pump = (session: Session, budget: number) => PumpResult
 
+/** What came of serving a session once. */
 export interface PumpResult {
   readonly sent: number
   readonly hasMore: boolean

@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts'
+import type { SequenceList } from '../routing/sequence-list.ts'
 import { Inflight } from './inflight.ts'
 import { Merge } from './merge.ts'
 import type { Outlet } from './outlet.ts'
@@ -16,6 +17,7 @@ export interface SessionHost {
   acked(session: Session, sequence: number): void
 }
 
+/** What a session is from its first moment. */
 export interface SessionOptions {
   readonly clientId: string
   /** 0: it lives in memory only. */
@@ -38,7 +40,7 @@ export class Session {
   /** Subscriptions by filter. */
   readonly subscriptions = new Map<string, Subscription>()
   readonly inflight = new Inflight()
-  readonly merge = new Merge()
+  readonly merge = new Merge<Subscription>()
   /** Sequence of the last message taken up for sending. */
   frontier = 0
   /** Counters below this one may be used; see Reservations. */
@@ -179,16 +181,24 @@ export class Session {
 
 /** Messages of several streams, each counted once. */
 function countDistinct(subscriptions: readonly Subscription[]): number {
-  const places = subscriptions.map(({ stream: { sequences }, lowSequence }) => ({
-    sequences,
-    index: sequences.indexAfter(lowSequence)
-  }))
-  let count = 0
-  for (;;) {
-    let lowest = Number.POSITIVE_INFINITY
-    for (const { sequences, index } of places) lowest = Math.min(lowest, sequences.at(index) ?? lowest)
-    if (lowest === Number.POSITIVE_INFINITY) return count
-    count++
-    for (const place of places) if (place.sequences.at(place.index) === lowest) place.index++
+  const places = new Merge<{ readonly sequences: SequenceList; index: number; next: number }>()
+  for (const { stream, lowSequence } of subscriptions) {
+    const { sequences } = stream
+    const index = sequences.indexAfter(lowSequence)
+    const next = sequences.at(index)
+    if (next !== undefined) places.push({ sequences, index, next })
   }
+  let count = 0
+  let last = 0
+  for (let top = places.top; top; top = places.top) {
+    if (top.next !== last) count++
+    last = top.next
+    const next = top.sequences.at(++top.index)
+    if (next === undefined) places.pop()
+    else {
+      top.next = next
+      places.sink()
+    }
+  }
+  return count
 }

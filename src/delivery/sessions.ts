@@ -15,6 +15,7 @@ const RETRY_MS = 1_000
 /** Key of the writes that belong to no client; no client id has this character. */
 const STREAM_ROWS = '\0'
 
+/** What the table of sessions works with. */
 export interface SessionsOptions {
   readonly state: StateStore
   readonly router: Router<Subscription>
@@ -24,6 +25,7 @@ export interface SessionsOptions {
   readonly wake: (session: Session) => void
 }
 
+/** What a client asks for when it connects. */
 export interface OpenRequest {
   readonly clientId: string
   /** Clean Start (Clean Session in 3.1.1): what was there is discarded. */
@@ -32,6 +34,7 @@ export interface OpenRequest {
   readonly expirySeconds: number | null
 }
 
+/** One filter of a SUBSCRIBE. */
 export interface SubscribeRequest {
   readonly filter: string
   /** 0 or 1. */

@@ -55,6 +55,7 @@ export class Subscription implements Reader {
   }
 }
 
+/** What a subscription is from its first moment. */
 export interface SubscriptionOptions {
   readonly qos: number
   readonly fromSequence: number

@@ -22,6 +22,8 @@ export interface ConnectRequest {
   readonly receiveMaximum: number
   /** Whether reason strings may be sent. @see MQTT 5.0 section 3.1.2.11.7 */
   readonly wantsProblemInformation: boolean
+  /** Null without a will. */
+  readonly willTopic: string | null
   readonly willQos: number
   readonly isWillRetained: boolean
   /** The CONNECT that Aedes is shown: a clean session without keep alive, because sessions and time are ours. */
@@ -50,7 +52,7 @@ export function readConnect(bytes: Buffer, body: number, end: number): ConnectRe
   const properties = readProperties(isV5 ? cursor.properties() : null)
   const payloadAt = cursor.at
   const clientId = cursor.text('the client id')
-  checkPayload(cursor, flags, isV5)
+  const willTopic = readPayload(cursor, flags, isV5)
 
   const head = Buffer.from(bytes.subarray(body, propertiesAt))
   head[flagsAt - body] = flags | FLAG.clean
@@ -66,6 +68,7 @@ export function readConnect(bytes: Buffer, body: number, end: number): ConnectRe
     expirySeconds: isV5 ? properties.expirySeconds : isCleanStart ? 0 : null,
     receiveMaximum: properties.receiveMaximum,
     wantsProblemInformation: properties.wantsProblemInformation,
+    willTopic,
     willQos: (flags & FLAG.willQos) >> 3,
     isWillRetained: (flags & FLAG.willRetain) !== 0,
     packet: buildPacket(0x10, head, field, bytes.subarray(payloadAt, end))
@@ -83,15 +86,18 @@ function checkFlags(flags: number, protocolVersion: number): void {
   }
 }
 
-function checkPayload(cursor: PacketCursor, flags: number, isV5: boolean): void {
+/** Checks what follows the client id; returns the will topic. */
+function readPayload(cursor: PacketCursor, flags: number, isV5: boolean): string | null {
+  let willTopic: string | null = null
   if (flags & FLAG.will) {
     if (isV5) walkProperties(cursor.properties(), CARRIER.will, () => {})
-    cursor.text('the will topic')
+    willTopic = cursor.text('the will topic')
     cursor.binary()
   }
   if (flags & FLAG.user) cursor.text('the user name')
   if (flags & FLAG.password) cursor.binary()
   if (!cursor.isAtEnd) throw malformed('CONNECT has bytes behind its last field')
+  return willTopic
 }
 
 interface ConnectProperties {
@@ -117,6 +123,10 @@ function readProperties(bytes: Buffer | null): ConnectProperties {
       if (value === 0) throw protocolError('Receive Maximum is 0') // [MQTT-3.1.2.11.3]
       read.receiveMaximum = value
     }
+    if (id === PROPERTY.maximumPacketSize && value === 0) throw protocolError('Maximum Packet Size is 0') // [MQTT-3.1.2.11.4]
+    // [MQTT-3.1.2.11.6], [MQTT-3.1.2.11.7]
+    const isFlag = id === PROPERTY.requestProblemInformation || id === PROPERTY.requestResponseInformation
+    if (isFlag && value > 1) throw protocolError(`property ${id} is ${value}, not 0 or 1`)
     if (id === PROPERTY.requestProblemInformation) read.wantsProblemInformation = value === 1
   })
   return read
@@ -143,5 +153,6 @@ export function connackProperties(fromAedes: Buffer, maxPacketBytes: number): Bu
 export function hasLegalFlags(header: number): boolean {
   const type = header >> 4
   if (type << 4 === PUBLISH) return true
-  return (header & 15) === (type === 6 || type === 8 || type === 10 ? 2 : 0)
+  // type 0 is reserved [MQTT-2.1.2]
+  return type !== 0 && (header & 15) === (type === 6 || type === 8 || type === 10 ? 2 : 0)
 }

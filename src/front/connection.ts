@@ -6,50 +6,40 @@ import type { Flushable } from '../delivery/scheduler.ts'
 import type { Session } from '../delivery/session.ts'
 import { errorText, QueueError } from '../errors.ts'
 import { malformed, PacketCursor, protocolError } from '../wire/cursor.ts'
-import { Framer, type PacketSink } from '../wire/framer.ts'
 import type { Message } from '../wire/message.ts'
 import { disconnect, PINGRESP, refusalPuback, TYPE } from '../wire/packets.ts'
 import { hasLegalFlags } from './connect.ts'
 import type { FrontContext } from './context.ts'
-import { Handshake } from './handshake.ts'
+import { Handshake, notConnect } from './handshake.ts'
 import { Inbound } from './inbound.ts'
+import { type HoldReason, Intake, type IntakeOwner } from './intake.ts'
 import { Outbox } from './outbox.ts'
 import { subscribe, unsubscribe } from './subscribe.ts'
 
 /** Above so many bytes on their way to the socket the pump stops. */
 const SOCKET_HIGH_BYTES = 256 * 1024
-/** Read so much ahead while held, then stop reading. */
-const HELD_BYTES = 64 * 1024
+/** Above so many bytes of answers that the client does not take it is not read further: 65,535 PUBACKs are fewer. */
+const ANSWER_HIGH_BYTES = 256 * 1024
 /** A socket that was ended gets so long to take what is left. */
 const LINGER_MS = 5_000
 
-/** Why a connection is not read further for now. */
-export type HoldReason = 'connect' | 'subscribe' | 'hook' | 'journal' | 'pace' | 'stop'
-
-const HOLD_BIT: Readonly<Record<HoldReason, number>> = {
-  connect: 1,
-  subscribe: 2,
-  hook: 4,
-  journal: 8,
-  pace: 16,
-  stop: 32
-}
-
 /** One network connection: reads packets in order, writes once a turn. */
-export class Connection implements PacketSink, Outlet, Flushable {
+export class Connection implements IntakeOwner, Outlet, Flushable {
   readonly connectedAt: number
   readonly request: IncomingMessage | undefined
   readonly #socket: Duplex & { remoteAddress?: string; remotePort?: number }
   readonly #context: FrontContext
-  readonly #framer = new Framer(this)
+  readonly #intake: Intake
   readonly #outbox = new Outbox()
   readonly #handshake: Handshake
   readonly #inbound: Inbound
   #session: Session | null = null
-  #holds = 0
-  #isCutting = false
-  #isPaused = false
   #heldNote = 0
+  /** Bytes of answers since the last write, and those in the socket. */
+  #answerBytes = 0
+  #unsentAnswerBytes = 0
+  /** The DISCONNECT that ends this connection. */
+  #lastWord: Buffer | null = null
   #onRoom: (() => void)[] = []
   #heardAt = 0
   isDirty = false
@@ -68,9 +58,11 @@ export class Connection implements PacketSink, Outlet, Flushable {
     this.connectedAt = context.clock.now()
     this.drainedAt = this.connectedAt
     this.#heardAt = context.tick
+    this.#intake = new Intake(socket, this)
     this.#inbound = new Inbound(this, context)
     this.#handshake = new Handshake(this, context)
     socket.on('data', (chunk: Buffer) => this.#read(chunk))
+    socket.on('end', () => this.#intake.ended())
     socket.on('drain', () => this.#drained())
     socket.on('error', error => this.#gone(error))
     socket.on('close', () => this.#gone(null))
@@ -123,11 +115,11 @@ export class Connection implements PacketSink, Outlet, Flushable {
   }
 
   get isHeld(): boolean {
-    return this.#holds !== 0 || this.isClosed
+    return this.#intake.isHeld || this.isClosed
   }
 
   get isPaced(): boolean {
-    return (this.#holds & HOLD_BIT.pace) !== 0
+    return this.#intake.isHeldFor('pace')
   }
 
   get #queuedBytes(): number {
@@ -146,36 +138,23 @@ export class Connection implements PacketSink, Outlet, Flushable {
 
   /** Reads nothing more until {@link release} with the same reason. */
   hold(reason: HoldReason): void {
-    this.#holds |= HOLD_BIT[reason]
+    this.#intake.hold(reason)
   }
 
   release(reason: HoldReason): void {
-    if ((this.#holds & HOLD_BIT[reason]) === 0) return
-    this.#holds &= ~HOLD_BIT[reason]
-    if (this.isHeld || this.#isCutting) return
-    this.guard(() => this.#framer.resume())
-    if (!this.isHeld && this.#isPaused) {
-      this.#isPaused = false
-      this.#socket.resume()
-    }
+    this.#intake.release(reason)
   }
 
   /** Runs something that reads packets; what it throws ends this connection and nothing else. */
   guard(task: () => void): void {
-    const wasCutting = this.#isCutting
-    this.#isCutting = true
-    try {
-      task()
-    } catch (error) {
-      this.fail(error)
-    } finally {
-      this.#isCutting = wasCutting
-    }
+    this.#intake.guard(task)
   }
 
   /** Looks whether the client has been silent for too long. Called once a second. @see MQTT 5.0 section 3.1.2.10 */
   checkKeepAlive(tick: number): void {
     const seconds = this.keepAliveSeconds
+    // it cannot be heard while the server makes it wait
+    if (this.#intake.isPaused && !this.#intake.isHeldFor('answers')) this.#heardAt = tick
     if (seconds === 0 || !this.#session || tick - this.#heardAt <= seconds * 1.5) return
     this.#context.broker.emit('keepaliveTimeout', this.client)
     this.fail(new QueueError('QUEUE_KEEP_ALIVE_TIMEOUT', { detail: { seconds } }))
@@ -194,12 +173,13 @@ export class Connection implements PacketSink, Outlet, Flushable {
   #read(chunk: Buffer): void {
     if (this.isClosed) return
     this.#heardAt = this.#context.tick
+    // a browser, TLS: what would be its length may never come
+    if (this.receivedBytes === 0 && chunk[0]! >> 4 !== TYPE.connect) this.fail(notConnect())
     this.receivedBytes += chunk.length
-    this.guard(() => this.#framer.push(chunk))
-    if (this.isHeld && !this.#isPaused && this.#framer.pendingBytes > HELD_BYTES) {
-      this.#isPaused = true
-      this.#socket.pause()
-    }
+    if (!this.isClosed) this.#intake.push(chunk)
+    // a client that sends and never reads its answers must not fill the memory with them
+    if (this.#answerBytes + this.#unsentAnswerBytes > ANSWER_HIGH_BYTES) this.hold('answers')
+    this.#intake.pauseIfHeld()
   }
 
   #puback(session: Session, bytes: Buffer, body: number, end: number): void {
@@ -216,6 +196,7 @@ export class Connection implements PacketSink, Outlet, Flushable {
         unsubscribe(this, this.#context, session, cursor)
         break
       case TYPE.pingreq:
+        if (!cursor.isAtEnd) throw malformed('PINGREQ has a body')
         this.#context.broker.emit('ping', { cmd: 'pingreq' }, this.client)
         this.send(PINGRESP)
         break
@@ -254,6 +235,7 @@ export class Connection implements PacketSink, Outlet, Flushable {
   puback(packetId: number): void {
     if (this.isClosed) return
     this.#outbox.ack(0x40, packetId)
+    this.#answerBytes += 4
     this.#context.scheduler.dirty(this)
   }
 
@@ -273,12 +255,19 @@ export class Connection implements PacketSink, Outlet, Flushable {
   /** Queues a whole packet. */
   send(packet: Buffer): void {
     this.#outbox.packet(packet)
+    this.#answerBytes += packet.length
     this.#context.scheduler.dirty(this)
+  }
+
+  /** The DISCONNECT to end with; the first counts. */
+  endWith(packet: Buffer): void {
+    this.#lastWord ??= packet
   }
 
   flush(): void {
     if (this.#outbox.bytes === 0) return
-    if (this.#heldNote > this.#context.notes.writtenNote) {
+    this.#countAnswers()
+    if (this.#isHeldForNote) {
       this.#context.holdForNote(this)
       return
     }
@@ -289,6 +278,19 @@ export class Connection implements PacketSink, Outlet, Flushable {
     this.#wakeIfRoom()
   }
 
+  get #isHeldForNote(): boolean {
+    return this.#heldNote > this.#context.notes.writtenNote
+  }
+
+  #countAnswers(): void {
+    if (this.#socket.writableLength === 0) {
+      this.drainedAt = this.#context.clock.now()
+      this.#unsentAnswerBytes = 0
+    }
+    this.#unsentAnswerBytes += this.#answerBytes
+    this.#answerBytes = 0
+  }
+
   /** Calls back when the socket is not crowded any more, or the connection is over. */
   onRoom(callback: () => void): void {
     this.#onRoom.push(callback)
@@ -296,8 +298,10 @@ export class Connection implements PacketSink, Outlet, Flushable {
 
   #drained(): void {
     this.drainedAt = this.#context.clock.now()
+    this.#unsentAnswerBytes = 0
     this.#wakeIfRoom()
     if (!this.isCrowded) this.#giveRoom()
+    this.release('answers')
   }
 
   #wakeIfRoom(): void {
@@ -336,7 +340,7 @@ export class Connection implements PacketSink, Outlet, Flushable {
     }
     this.#context.log[known ? 'info' : 'error'](fields, `connection closed: ${errorText(error)}`)
     if (this.isV5 && this.#session) {
-      this.#outbox.packet(disconnect(known ? error.reasonCode : 0x80, this.#reason(error)))
+      this.endWith(disconnect(known ? error.reasonCode : 0x80, this.#reason(error)))
     }
     this.close()
   }
@@ -344,7 +348,10 @@ export class Connection implements PacketSink, Outlet, Flushable {
   /** Writes what is queued and ends the connection. */
   close(): void {
     if (this.isClosed) return
+    // what waits for a note must not go out before it is written: it comes again on the next connection
+    if (this.#isHeldForNote) this.#outbox.clear()
     this.#heldNote = 0
+    if (this.#lastWord) this.#outbox.packet(this.#lastWord)
     this.flush()
     this.#gone(null)
     this.#socket.end()
@@ -355,7 +362,7 @@ export class Connection implements PacketSink, Outlet, Flushable {
   #gone(error: Error | null): void {
     if (this.isClosed) return
     this.isClosed = true
-    this.#framer.clear()
+    this.#intake.clear()
     this.#outbox.clear()
     const session = this.#session
     if (session?.outlet === this) this.#context.sessions.detach(session)

@@ -16,7 +16,7 @@ export class Front {
   readonly #context: FrontContext
   readonly #connections = new Set<Connection>()
   #heldForJournal: Connection[] = []
-  #heldForNote: Connection[] = []
+  #heldForNote = new Set<Connection>()
   #tick = 0
   readonly #sweep: Timer
 
@@ -32,7 +32,7 @@ export class Front {
         connection.hold('journal')
         this.#heldForJournal.push(connection)
       },
-      holdForNote: connection => this.#heldForNote.push(connection),
+      holdForNote: connection => this.#heldForNote.add(connection),
       forget: connection => this.#connections.delete(connection)
     }
     this.#sweep = parts.clock.every(SWEEP_MS, () => this.#everySecond())
@@ -61,7 +61,7 @@ export class Front {
   /** A note is written: what waited for it goes out. */
   noteWritten(): void {
     const held = this.#heldForNote
-    this.#heldForNote = []
+    this.#heldForNote = new Set()
     for (const connection of held) connection.flush()
   }
 

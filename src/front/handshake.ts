@@ -1,5 +1,6 @@
-import type { AedesClient } from '../broker/broker.ts'
+import { type AedesClient, assertClientTopic } from '../broker/broker.ts'
 import { QueueError } from '../errors.ts'
+import { assertTopic } from '../topic.ts'
 import { malformed, type PacketCursor, protocolError } from '../wire/cursor.ts'
 import { Framer, type PacketSink } from '../wire/framer.ts'
 import { connack, TYPE } from '../wire/packets.ts'
@@ -10,7 +11,9 @@ import type { FrontContext } from './context.ts'
 import { Inner, type InnerListener } from './inner.ts'
 
 const UNACCEPTABLE_PROTOCOL = 1
+const IDENTIFIER_REJECTED_311 = 2
 const SERVER_UNAVAILABLE_311 = 3
+const NOT_AUTHORIZED_311 = 5
 const SERVER_UNAVAILABLE = 0x88
 const DISCONNECT_WITH_WILL = 0x04
 
@@ -42,7 +45,7 @@ export class Handshake implements InnerListener, PacketSink {
 
   /** A packet of a client that is not let in yet. */
   fromClient(type: number, bytes: Buffer, body: number, end: number): void {
-    if (type !== TYPE.connect) throw protocolError('the first packet is not CONNECT') // [MQTT-3.1.0-1]
+    if (type !== TYPE.connect) throw notConnect()
     try {
       this.request = readConnect(bytes, body, end)
     } catch (error) {
@@ -53,7 +56,7 @@ export class Handshake implements InnerListener, PacketSink {
       }
       throw error
     }
-    if (this.#hasForbiddenWill(this.request)) return
+    if (this.#isNameless(this.request) || this.#hasForbiddenWill(this.request)) return
     this.clientId = this.request.clientId
     this.#connection.hold('connect')
     this.#inner.push(this.request.packet)
@@ -93,8 +96,11 @@ export class Handshake implements InnerListener, PacketSink {
   packet(header: number, bytes: Buffer, start: number, body: number, end: number): void {
     const type = header >> 4
     if (type === TYPE.connack) this.#connack(bytes, start, body, end)
-    else if (type === TYPE.disconnect || (type === TYPE.publish && (header & 6) === 0)) {
+    else if (type === TYPE.publish && (header & 6) === 0) {
       this.#connection.send(Buffer.from(bytes.subarray(start, end)))
+    } else if (type === TYPE.disconnect) {
+      // Aedes closes its side in a later turn; until then another reason may come up
+      this.#connection.endWith(Buffer.from(bytes.subarray(start, end)))
     }
   }
 
@@ -133,22 +139,46 @@ export class Handshake implements InnerListener, PacketSink {
     this.#connection.fail(error)
   }
 
-  /** [MQTT-3.2.2-12], [MQTT-3.2.2-13]: a will that we could not keep is refused at once. */
+  /** A session that is kept needs a client id to be found by. [MQTT-3.1.3-8] of 3.1.1 */
+  #isNameless({ protocolVersion, clientId, isCleanStart }: ConnectRequest): boolean {
+    if (protocolVersion === 5 || clientId !== '' || isCleanStart) return false
+    this.#refuse(IDENTIFIER_REJECTED_311, false)
+    this.#connection.fail(protocolError('a session that is to be kept needs a client id'))
+    return true
+  }
+
+  /** A will that could not be sent, or that we could not keep, is refused at once. */
   #hasForbiddenWill(request: ConnectRequest): boolean {
-    if (request.protocolVersion !== 5) return false
-    const code = request.isWillRetained
-      ? 'QUEUE_RETAIN_UNSUPPORTED'
-      : request.willQos > 1
-        ? 'QUEUE_QOS_UNSUPPORTED'
-        : null
-    if (!code) return false
-    const error = new QueueError(code)
-    this.#refuse(error.reasonCode, true)
+    const error = this.#willProblem(request)
+    if (!error) return false
+    const isV5 = request.protocolVersion === 5
+    if (isV5 || error.code === 'QUEUE_NOT_AUTHORIZED') {
+      this.#refuse(isV5 ? error.reasonCode : NOT_AUTHORIZED_311, isV5)
+    }
     this.#connection.fail(error)
     return true
+  }
+
+  #willProblem({ protocolVersion, willTopic, willQos, isWillRetained }: ConnectRequest): QueueError | null {
+    if (willTopic === null) return null
+    try {
+      assertTopic(willTopic, this.#context.router.maxTopicLevels)
+      assertClientTopic(willTopic)
+    } catch (error) {
+      return error as QueueError
+    }
+    // [MQTT-3.2.2-12], [MQTT-3.2.2-13] CONNACK says that there is neither
+    if (protocolVersion === 5 && isWillRetained) return new QueueError('QUEUE_RETAIN_UNSUPPORTED')
+    if (protocolVersion === 5 && willQos > 1) return new QueueError('QUEUE_QOS_UNSUPPORTED')
+    return null
   }
 
   #refuse(code: number, isV5: boolean): void {
     this.#connection.send(connack(false, code, isV5 ? [] : null))
   }
+}
+
+/** [MQTT-3.1.0-1] */
+export function notConnect(): QueueError {
+  return protocolError('the first packet is not CONNECT')
 }

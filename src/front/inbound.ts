@@ -30,14 +30,12 @@ export class Inbound implements Receipt {
   readonly #context: FrontContext
   /** Publishes appended and not answered. */
   #unanswered = 0
+  /** A refusal that waits for the answers before it. */
+  #refusal: (() => void) | null = null
 
   constructor(connection: Connection, context: FrontContext) {
     this.#connection = connection
     this.#context = context
-  }
-
-  get unanswered(): number {
-    return this.#unanswered
   }
 
   /** One PUBLISH packet. Throws what ends the connection. @see MQTT 5.0 section 3.3 */
@@ -49,13 +47,21 @@ export class Inbound implements Receipt {
   }
 
   accepted(pending: Pending): void {
-    this.#unanswered--
     this.#connection.puback(pending.token)
+    this.#answered()
   }
 
   refused(pending: Pending, error: Error): void {
-    this.#unanswered--
     this.#connection.refusePublish(pending.token, error)
+    this.#answered()
+  }
+
+  #answered(): void {
+    if (--this.#unanswered > 0 || !this.#refusal) return
+    const refusal = this.#refusal
+    this.#refusal = null
+    refusal()
+    this.#connection.release('refusal')
   }
 
   #read(header: number, bytes: Buffer, start: number, body: number, end: number): Incoming {
@@ -68,11 +74,14 @@ export class Inbound implements Receipt {
     this.#checkHeader(header, qos, packetId)
     let expirySeconds = 0
     if (this.#connection.isV5) {
+      // there is no alias that it could stand for [MQTT-3.3.2-1]
+      const isNameless = topicEnd === body + 2
       const packed = readVarint(bytes, at, end)
       const propertiesAt = at + varintBytes(packed)
       at = propertiesAt + varintValue(packed)
       if (packed <= 0 || at > end) throw malformed('the properties of PUBLISH are cut off')
       if (at > propertiesAt) expirySeconds = checkProperties(bytes.subarray(propertiesAt, at))
+      if (isNameless) throw protocolError('PUBLISH has neither a topic nor an alias for one')
     }
     const route = this.#context.router.routeBytes(bytes, body + 2, topicEnd)
     return { bytes, start, end, header, packetId, payloadAt: at, expirySeconds, route }
@@ -110,19 +119,23 @@ export class Inbound implements Receipt {
     const error = new QueueError('QUEUE_NOT_AUTHORIZED', { cause, detail: { problem: cause.message } })
     // [MQTT-3.3.5-2] 3.1.1 has no other answer than an ack or the end of the connection
     if (incoming.packetId === 0 && this.#connection.isV5) return
-    this.#connection.refusePublish(incoming.packetId, error)
+    const refuse = () => this.#connection.refusePublish(incoming.packetId, error)
+    if (this.#unanswered > 0) {
+      // [MQTT-4.6.0-2] answers go out in the order in which the publishes came
+      this.#connection.hold('refusal')
+      this.#refusal = refuse
+    } else refuse()
   }
 
   #accept(incoming: Incoming): void {
-    const { counters, journal } = this.#context
-    incoming.route.counter.acceptedMessages++
-    counters.acceptedMessages++
     if (incoming.packetId === 0) this.#forward(incoming)
     else this.#append(incoming)
-    if (journal.isFull) this.#context.holdForJournal(this.#connection)
+    if (this.#context.journal.isFull) this.#context.holdForJournal(this.#connection)
   }
 
   #forward({ bytes, start, end, route }: Incoming): void {
+    route.counter.acceptedMessages++
+    this.#context.counters.acceptedMessages++
     const message = new Message(bytes, start, end - start, this.#connection.isV5)
     this.#context.fanOut.publish(route, message, outlet =>
       this.#context.pacing.crowded(this.#connection, outlet)

@@ -78,7 +78,7 @@ function readHead(connection: Connection, cursor: PacketCursor, carrier: number)
 
 /** The requested QoS. @see MQTT 5.0 section 3.8.3.1 */
 function readOptions(options: number, isV5: boolean): number {
-  if ((options & 3) === 3) throw malformed('a subscription asks for QoS 3')
+  if ((options & 3) === 3) throw protocolError('a subscription asks for QoS 3') // [MQTT-3.8.3]
   if (options & (isV5 ? 0xc0 : 0xfc)) throw malformed('reserved bits of a subscription are set') // [MQTT-3.8.3-5]
   if ((options & 0x30) === 0x30) throw protocolError('Retain Handling is 3')
   return options & 3

@@ -28,6 +28,7 @@ const CLOSE_TIMEOUT_MS = 2_000
 /** A largest WebSocket message for servers that give none. */
 const DEFAULT_MESSAGE_BYTES = 16_777_216
 
+/** What the HTTP side works with. */
 export interface HttpOptions extends Partial<GuardOptions> {
   readonly log: Logger
   /** Times the end of `close`. */

@@ -34,6 +34,7 @@ export const HTTP_STATUSES = {
   QUEUE_NOT_READY: 503
 } as const
 
+/** A key of {@link HTTP_STATUSES}. */
 export type HttpErrorCode = keyof typeof HTTP_STATUSES
 
 /** A failure that only HTTP knows. */

@@ -14,6 +14,7 @@ export const MQTT_PATH = '/mqtt'
 /** Names of MQTT as a subprotocol: 3.1.1 and 5 use the first [MQTT-6.0.0-3], 3.1 came with the second. */
 const SUBPROTOCOLS = ['mqtt', 'mqttv3.1']
 
+/** What the WebSocket side works with. */
 export interface MqttWebSocketsOptions {
   readonly log: Logger
   readonly guard: RequestGuard

@@ -1,6 +1,9 @@
 import type { LaneBlock } from '../store/store.ts'
 import type { Message } from '../wire/message.ts'
 
+/** What a block takes besides its bytes, so that the empty ones do not add up unseen. */
+const BLOCK_BYTES = 1_024
+
 interface Kept {
   readonly block: LaneBlock
   usedAt: number
@@ -33,14 +36,15 @@ export class BlockCache {
 
   add(block: LaneBlock): void {
     for (const kept of this.#kept) {
-      if (kept.block.from <= block.to && kept.block.to >= block.from) this.#bytes -= kept.block.bytes
+      if (kept.block.from <= block.to && kept.block.to >= block.from)
+        this.#bytes -= kept.block.bytes + BLOCK_BYTES
     }
     this.#kept = this.#kept.filter(({ block: other }) => other.from > block.to || other.to < block.from)
-    while (this.#bytes + block.bytes > this.#maxBytes && this.#kept.length > 0) this.#evict()
+    while (this.#bytes + block.bytes + BLOCK_BYTES > this.#maxBytes && this.#kept.length > 0) this.#evict()
     const added = { block, usedAt: ++this.#ticks }
     this.#kept.splice(this.#indexAfter(block.from), 0, added)
     this.#last = added
-    this.#bytes += block.bytes
+    this.#bytes += block.bytes + BLOCK_BYTES
   }
 
   #find(sequence: number): Kept | undefined {
@@ -70,7 +74,7 @@ export class BlockCache {
       if (this.#kept[i]!.usedAt < this.#kept[oldest]!.usedAt) oldest = i
     }
     const [gone] = this.#kept.splice(oldest, 1)
-    this.#bytes -= gone!.block.bytes
+    this.#bytes -= gone!.block.bytes + BLOCK_BYTES
     if (this.#last === gone) this.#last = undefined
   }
 }

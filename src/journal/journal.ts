@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts'
-import { errorText, QueueError } from '../errors.ts'
+import { errorText, QueueError, systemCode } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { LaneStore } from '../store/store.ts'
 import type { Message } from '../wire/message.ts'
@@ -10,6 +10,10 @@ import { Tail } from './tail.ts'
 /** A batch is closed at this size, so that one commit does not hold all others up for long. */
 const MAX_BATCH_BYTES = 4 * 1024 * 1024
 
+/** After a read that the system failed. */
+const RETRY_MS = 500
+
+/** What the journal works with. */
 export interface JournalOptions {
   readonly lane: LaneStore
   readonly clock: Clock
@@ -129,8 +133,9 @@ export class Journal {
   }
 
   /**
-   * Reads the block of a sequence into the cache; callers of the same sequence share one read. What cannot be read is
-   * logged and counts as gone.
+   * Reads the block of a sequence into the cache; callers of the same sequence share one read. What is damaged is
+   * logged and counts as gone. When the system failed (too many open files, a disk that does not answer), the promise
+   * resolves a while later with nothing loaded: whoever still wants the message asks again.
    */
   load(sequence: number): Promise<void> {
     const running = this.#loading.get(sequence)
@@ -236,11 +241,15 @@ export class Journal {
     try {
       this.#blocks.add(await this.#options.lane.read(sequence))
     } catch (cause) {
-      this.#options.log.error(
-        { err: cause, sequence },
-        `message ${sequence} cannot be read: ${errorText(cause)}`
-      )
-      this.#blocks.add({ from: sequence, to: sequence, messages: [], bytes: 0 })
+      const { clock, log } = this.#options
+      log.error({ err: cause, sequence }, `message ${sequence} cannot be read: ${errorText(cause)}`)
+      if (isOfSystem(cause)) await new Promise<void>(resolve => clock.after(RETRY_MS, resolve))
+      else this.#blocks.add({ from: sequence, to: sequence, messages: [], bytes: 0 })
     }
   }
+}
+
+/** Whether a read failed for a reason that may pass, and not because of what is written there. */
+function isOfSystem(cause: unknown): boolean {
+  return systemCode(cause instanceof QueueError ? cause.cause : cause) !== undefined
 }

@@ -6,6 +6,8 @@ import { FilterTree } from './filter-tree.ts'
 import { type Reader, Stream } from './stream.ts'
 
 const MAX_CACHED_TOPICS = 10_000
+/** Longer topics are neither cached nor counted one by one: 10,000 of them would be 650 MB. */
+const MAX_CACHED_LENGTH = 1_024
 const REPLACEMENT = '\ufffd'
 
 /** Where the messages of one topic go. */
@@ -97,6 +99,7 @@ export class Router<R extends Reader> {
     if (known === undefined || topic.includes(REPLACEMENT)) {
       // bad bytes decode to U+FFFD, which a good topic may have too
       if (!isUtf8(bytes.subarray(from, to))) throw malformed('the topic name is not valid UTF-8')
+      if (topic.includes('\0')) throw malformed('the topic name has the character U+0000') // [MQTT-1.5.4-2]
     }
     return known ?? this.route(topic)
   }
@@ -115,6 +118,7 @@ export class Router<R extends Reader> {
       streamIds: durable.map(stream => stream.streamId),
       counter: this.#counter(topic)
     }
+    if (topic.length > MAX_CACHED_LENGTH) return route
     if (this.#routes.size >= MAX_CACHED_TOPICS) this.#routes.clear()
     this.#routes.set(topic, route)
     return route
@@ -123,13 +127,14 @@ export class Router<R extends Reader> {
   #counter(topic: string): TopicCounter {
     const known = this.#counters.get(topic)
     if (known) return known
+    const counter = { topic, acceptedMessages: 0 }
+    if (topic.length > MAX_CACHED_LENGTH) return counter
     if (this.#counters.size >= MAX_CACHED_TOPICS) {
       for (const oldest of this.#counters.keys()) {
         this.#counters.delete(oldest)
         break
       }
     }
-    const counter = { topic, acceptedMessages: 0 }
     this.#counters.set(topic, counter)
     return counter
   }

@@ -106,6 +106,7 @@ export interface ReleaseReport {
   readonly keptBytes: number
 }
 
+/** The part that keeps messages. */
 export interface LaneStore {
   /**
    * Makes a batch durable (as the fsync setting says). One call at a time.
@@ -126,6 +127,7 @@ export interface LaneStore {
 
 // ---- state
 
+/** A row about the store as a whole. */
 export interface MetaRow {
   readonly [key: string]: string | number | boolean | null
 }
@@ -146,6 +148,7 @@ export interface SessionRow {
   readonly expirySeconds: number | null
 }
 
+/** A subscription of a persistent session. */
 export interface SubscriptionRow {
   readonly sessionId: number
   readonly filter: string
@@ -164,11 +167,13 @@ export type StateChange =
   | { readonly table: 'subscription'; readonly key: SubscriptionKey; readonly row: SubscriptionRow | null }
   | { readonly table: 'cursor'; readonly key: number; readonly row: Buffer | null }
 
+/** What a subscription is found by. */
 export interface SubscriptionKey {
   readonly sessionId: number
   readonly filter: string
 }
 
+/** The part that keeps rows. */
 export interface StateStore {
   /**
    * Applies all changes or none, in the order of the calls. Calls made while a write is under way are grouped.
@@ -180,6 +185,7 @@ export interface StateStore {
 
 // ---- notes
 
+/** The part that keeps what was sent and acked since the last checkpoint. */
 export interface NoteStore {
   /**
    * Appends a note; resolves when it would survive a kill of the process (it is not synced). One call at a time.
@@ -190,8 +196,10 @@ export interface NoteStore {
    * Applies a checkpoint: writes the changes with sync, and from then on notes appended before the call are not
    * handed over at open any more; notes appended during and after the call are. It may be called while an append is
    * under way.
+   * @param changes asked once, in the turn in which they enter the order of {@link StateStore.write}: rows made
+   * earlier could put back what a write in between had changed.
    */
-  checkpoint(changes: readonly StateChange[]): Promise<void>
+  checkpoint(changes: () => readonly StateChange[]): Promise<void>
   /** Bytes of notes since the last checkpoint. */
   sizeBytes(): number
 }

@@ -15,6 +15,8 @@ export interface PacketSink {
 }
 
 const EMPTY = Buffer.alloc(0)
+/** So many pieces become one: each takes some hundred bytes besides its own. */
+const MAX_SMALL_PIECES = 512
 
 /**
  * Cuts the byte stream of a connection into MQTT packets. A packet that came in pieces is joined once, when it is
@@ -25,6 +27,8 @@ export class Framer {
   #rest: Buffer = EMPTY
   #pieces: Buffer[] = []
   #piecesBytes = 0
+  /** Pieces at the end that were not put together yet. */
+  #smallPieces = 0
   /** Bytes wanted before it is worth looking again; 0: look at once. */
   #wantedBytes = 0
 
@@ -45,6 +49,7 @@ export class Framer {
     if (this.pendingBytes > 0) {
       this.#pieces.push(chunk)
       this.#piecesBytes += chunk.length
+      if (++this.#smallPieces === MAX_SMALL_PIECES) this.#joinSmall()
       if (this.#sink.isHeld || this.pendingBytes < this.#wantedBytes) return
       this.#join()
     } else this.#rest = chunk
@@ -60,16 +65,27 @@ export class Framer {
   /** Forgets what is pending; the connection is over. */
   clear(): void {
     this.#rest = EMPTY
-    this.#pieces = []
-    this.#piecesBytes = 0
+    this.#forgetPieces()
   }
 
   #join(): void {
     if (this.#pieces.length === 0) return
     const pieces = this.#rest.length > 0 ? [this.#rest, ...this.#pieces] : this.#pieces
     this.#rest = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces)
+    this.#forgetPieces()
+  }
+
+  /** A packet that comes byte by byte is not to take hundreds of times its size. */
+  #joinSmall(): void {
+    const small = this.#pieces.splice(-MAX_SMALL_PIECES)
+    this.#pieces.push(Buffer.concat(small))
+    this.#smallPieces = 0
+  }
+
+  #forgetPieces(): void {
     this.#pieces = []
     this.#piecesBytes = 0
+    this.#smallPieces = 0
   }
 
   #cut(): void {

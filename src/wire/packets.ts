@@ -20,6 +20,7 @@ export const TYPE = {
   auth: 15
 } as const
 
+/** The answer to PINGREQ. */
 export const PINGRESP = Buffer.from([0xd0, 0])
 
 /** A packet from its first byte and the parts of its body. */

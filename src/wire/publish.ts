@@ -2,8 +2,11 @@ import { varintLength, writeVarint } from './varint.ts'
 
 /** First byte of a PUBLISH without DUP, QoS and RETAIN. */
 export const PUBLISH = 0x30
+/** The flag RETAIN in the first byte. */
 export const RETAIN_BIT = 0x01
+/** The QoS in the first byte. */
 export const QOS_MASK = 0x06
+/** The flag DUP in the first byte. */
 export const DUP_BIT = 0x08
 
 const NOTHING = Buffer.alloc(0)

@@ -109,7 +109,7 @@ export function defineNotes({ defineKept }: Definers): void {
   defineKept('a checkpoint writes its changes and ends the notes before it', async (t, under) => {
     const { notes } = under.store
     await notes.append(Buffer.from('before'))
-    await notes.checkpoint([{ table: 'meta', key: 'state', row: { value: 1 } }])
+    await notes.checkpoint(() => [{ table: 'meta', key: 'state', row: { value: 1 } }])
     t.is(notes.sizeBytes(), 0)
     await notes.append(Buffer.from('after'))
     const contents = await under.reopen()
@@ -121,7 +121,7 @@ export function defineNotes({ defineKept }: Definers): void {
     const { notes } = under.store
     for (let round = 0; round < 20; round++) {
       const before = notes.append(Buffer.from(`before ${round}`))
-      const checkpoint = notes.checkpoint([{ table: 'meta', key: 'state', row: { round } }])
+      const checkpoint = notes.checkpoint(() => [{ table: 'meta', key: 'state', row: { round } }])
       await before
       await notes.append(Buffer.from(`during ${round}`))
       await checkpoint

@@ -31,7 +31,7 @@ class CutScene {
   }
 
   async start(): Promise<void> {
-    const env = { ...this.#watch.env, RESTANTE_BOOT_ID: `boot-${++this.#boots}` }
+    const env = { ...this.#watch.env, RESTANTE_BOOT_ID: `boot-${this.#boots}` }
     const plugins = { 'store-local': { segmentBytes: 200_000 } }
     const args = ['--checkpoint-ms', '100', '--fsync-interval-ms', '50', '--plugins', JSON.stringify(plugins)]
     this.server = await startServer(this.#t, {
@@ -43,10 +43,17 @@ class CutScene {
     this.scene ??= new LoadScene(this.server.mqttPort)
   }
 
-  async cut(random: Random): Promise<void> {
+  /** Kills the server; the machine goes on, and what was written is all there. */
+  async kill(): Promise<void> {
     await this.server.program.kill('SIGKILL')
     await this.scene.closed()
     this.checkSequences()
+  }
+
+  /** Cuts the power: the next start is another boot of the machine. */
+  async cut(random: Random): Promise<void> {
+    await this.kill()
+    this.#boots++
     const { cutFiles, lostBytes, undoneNames } = cutPower(this.#watch, { random, mayUndo })
     this.#t.log(
       `cut ${this.#boots}: ${lostBytes} bytes of ${cutFiles} files; undone: ${undoneNames.join(', ') || '-'}`
@@ -96,8 +103,11 @@ for (const fsync of ['always', 'interval', 'off'] as const) {
       scene.runFreely()
       const { ledger } = scene
       await ledger.untilAcked(ledger.ackedMessages.size + random.below(random.chance(0.3) ? 30 : 2_000))
-      await power.cut(random)
+      // what a killed server had written and not synced is in danger until its successor syncs it
+      if (random.chance(0.3)) await power.kill()
+      else await power.cut(random)
       await power.start()
+      // after a cut messages may carry DUP for long, so that later kills are judged as cuts
       await scene.reconnect(power.server.mqttPort, fsync === 'always' ? 'machine' : 'machine-losing')
     }
     await scene.settle()
@@ -106,6 +116,6 @@ for (const fsync of ['always', 'interval', 'off'] as const) {
     for (const subscriber of scene.subscribers) await power.explained(subscriber.until(awaited))
     power.checkSequences()
     scene.check(t, { mayLose: fsync !== 'always' })
-    t.log(`${runs} cuts, ${scene.ledger.ackedMessages.size} messages acked`)
+    t.log(`${runs} kills and cuts, ${scene.ledger.ackedMessages.size} messages acked`)
   })
 }

@@ -3,42 +3,75 @@ import { systemClock } from '../../src/clock.ts'
 import { Checkpoint } from '../../src/delivery/checkpoint.ts'
 import { decodeCursor } from '../../src/delivery/cursor.ts'
 import { NoteBook } from '../../src/delivery/notes.ts'
-import { Reservations } from '../../src/delivery/reservations.ts'
+import { RESERVED_COUNTERS, Reservations } from '../../src/delivery/reservations.ts'
 import { Session } from '../../src/delivery/session.ts'
 import { silentLog } from '../../src/log.ts'
 import type { StateChange } from '../../src/store/store.ts'
 
-// After a power cut a session begins above its reservation. If a checkpoint that was made while a reservation was
-// being written puts the old one back, packet ids in flight are given to other messages.
-test('a checkpoint made while packet ids are being reserved keeps the reservation', async t => {
-  const rows: Buffer[] = []
-  let finish = () => {}
-  const write = (changes: readonly StateChange[]) => {
-    for (const change of changes) if (change.table === 'cursor') rows.push(change.row!)
-    return Promise.resolve()
-  }
-  const state = {
-    write: async (changes: readonly StateChange[]) => {
-      await write(changes)
-      await new Promise<void>(resolve => (finish = resolve))
+const nothing = () => {}
+
+/** A session, its reservations and its checkpoint on a store that takes rows in order and answers when told. */
+function scene() {
+  const rows: number[] = []
+  const held: (() => void)[] = []
+  const take = (changes: readonly StateChange[]) => {
+    for (const { table, row } of changes) {
+      if (table === 'cursor') rows.push(decodeCursor(row as Buffer).reservedCounter)
     }
   }
-  const store = { append: () => Promise.resolve(), checkpoint: write, sizeBytes: () => 1 }
-  const later = () => {}
-  const notes = new NoteBook({ store, log: silentLog, later, written: later })
+  const wait = () => new Promise<void>(resolve => held.push(resolve))
+  const state = {
+    write: (changes: readonly StateChange[]) => {
+      take(changes)
+      return wait()
+    }
+  }
+  const store = {
+    append: () => Promise.resolve(),
+    // like a store that makes a file before it writes
+    checkpoint: async (changes: () => readonly StateChange[]) => {
+      await wait()
+      take(changes())
+    },
+    sizeBytes: () => 1
+  }
+  const notes = new NoteBook({ store, log: silentLog, later: nothing, written: nothing })
   const session = new Session(
     { clientId: 'a', sessionId: 1, createdAt: 0, expirySeconds: null },
-    { clock: systemClock, wake: later, acked: later }
+    { clock: systemClock, wake: nothing, acked: nothing }
   )
-  const reservations = new Reservations({ state, log: silentLog, later })
-
-  t.false(reservations.mayUseNext(session))
   notes.touch(session)
-  await new Checkpoint({ store, notes, log: silentLog }).runOrFail()
-  finish()
-  await new Promise(setImmediate)
+  return {
+    ...{ rows, session },
+    reservations: new Reservations({ state, log: silentLog, later: nothing }),
+    checkpoint: new Checkpoint({ store, notes, log: silentLog }),
+    /** Lets the oldest call that waits go on. */
+    async goOn() {
+      held.shift()?.()
+      await new Promise(setImmediate)
+    }
+  }
+}
 
+// After a power cut a session begins above its reservation. If a checkpoint puts an older one back, packet ids in
+// flight are given to other messages.
+test('a checkpoint written while packet ids are being reserved keeps the reservation', async t => {
+  const { rows, session, reservations, checkpoint, goOn } = scene()
+  const done = checkpoint.runOrFail()
+  t.false(reservations.mayUseNext(session))
+  await goOn()
+  await done
+  await goOn()
   t.true(reservations.mayUseNext(session))
-  t.is(rows.length, 2)
-  t.is(decodeCursor(rows[1]!).reservedCounter, session.reservedCounter)
+  t.deepEqual(rows, [RESERVED_COUNTERS, RESERVED_COUNTERS])
+})
+
+test('a checkpoint that was begun before packet ids were reserved keeps the reservation', async t => {
+  const { rows, session, reservations, checkpoint, goOn } = scene()
+  const done = checkpoint.runOrFail()
+  session.inflight.nextCounter = 5
+  t.false(reservations.mayUseNext(session))
+  await goOn()
+  await done
+  t.deepEqual(rows, [RESERVED_COUNTERS + 5, RESERVED_COUNTERS + 5])
 })

@@ -63,14 +63,21 @@ export class LoadSubscriber implements SessionHistory {
 
   /** Waits until every one of these messages has come at least once. */
   async until(messages: () => Iterable<string>, deadlineMs = 30_000): Promise<void> {
-    const missing = () => [...messages()].filter(message => !this.seen.has(message))
+    let wanted: string[] = []
+    let found = 0
+    // what was looked up once is not looked up again: this is asked at every message
+    const isComplete = () => {
+      if (found === wanted.length) wanted = [...messages()]
+      while (found < wanted.length && this.seen.has(wanted[found]!)) found++
+      return found === wanted.length
+    }
     const describe = () => {
-      const left = missing()
+      const left = [...messages()].filter(message => !this.seen.has(message))
       return `${this.name} waited for ${left.length} messages (${left.slice(0, 5)}), has ${this.seen.size}`
     }
-    const isDone = () => this.#socket!.isClosed || missing().length === 0
+    const isDone = () => this.#socket!.isClosed || isComplete()
     await this.#socket!.signal.until(isDone, { deadlineMs, describe })
-    if (missing().length > 0) throw new Error(`connection closed: ${describe()}`)
+    if (!isComplete()) throw new Error(`connection closed: ${describe()}`)
   }
 
   /** Waits for a number of deliveries in all. */

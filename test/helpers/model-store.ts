@@ -146,7 +146,7 @@ export class ModelStore implements Store {
     checkpoint: async changes => {
       const firstNote = this.#kept.nextNote
       await this.#work('write')
-      this.#apply(changes)
+      this.#apply(changes())
       this.#kept.firstNote = firstNote
       this.#kept.notes.splice(0, this.#kept.notes.findIndex(({ number }) => number >= firstNote) >>> 0)
     },

@@ -122,6 +122,7 @@ const SYNC_OF = ['none', 'done', 'failed'] as const
 class LogReader {
   readonly files = new Map<number, WatchedFile>()
   nameChanges: NameChange[] = []
+  #process = ''
   readonly #writes = new Map<string, { file: WatchedFile; write: DirtyWrite }>()
   readonly #syncs = new Map<string, { file: WatchedFile; covered: DirtyWrite[]; sizeBytes: number }>()
   readonly #folderSyncs = new Map<string, NameChange[]>()
@@ -155,6 +156,7 @@ class LogReader {
   }
 
   #beginWrite(id: string, inode: number, from: number, to: number): void {
+    this.#noteProcess(id)
     const file = this.#file(inode, 0)
     this.#writes.set(id, { file, write: file.begin(from, to) })
   }
@@ -165,7 +167,17 @@ class LogReader {
     this.#writes.delete(id)
   }
 
+  /** What a killed process had begun to write has been written or never will be: its successor's syncs cover it. */
+  #noteProcess(id: string): void {
+    const process = id.slice(0, id.indexOf('.'))
+    if (process === this.#process) return
+    this.#process = process
+    for (const { write } of this.#writes.values()) write.isDone = true
+    this.#writes.clear()
+  }
+
   #beginSync(id: string, inode: number, sizeBytes: number): void {
+    this.#noteProcess(id)
     const file = this.#file(inode, 0)
     this.#syncs.set(id, { file, covered: file.covered(), sizeBytes })
   }

@@ -286,3 +286,14 @@ test('a descriptor that was closed and is used again for something else is not t
   t.deepEqual(unsynced(watch, 'a'), [])
   t.is(watch.lines().filter(line => line.startsWith('W ')).length, 1)
 })
+
+test('a sync covers what a killed process had begun to write to the file before', t => {
+  const lines = ['C 5 /data/a', 'W 1.1 5 0 10', 'O 5 10 /data/a', 'S 2.1 5 10', 's 2.1 1']
+  t.deepEqual(readWatchLog(lines).files.get(5)?.unsynced(10), [])
+  t.deepEqual(readWatchLog(lines.slice(0, -1)).files.get(5)?.unsynced(10), [{ from: 0, to: 10 }])
+})
+
+test('a sync does not cover what the same process began to write before and ended after', t => {
+  const lines = ['C 5 /data/a', 'W 1.1 5 0 10', 'S 1.2 5 10', 'w 1.1 10 0', 's 1.2 1']
+  t.deepEqual(readWatchLog(lines).files.get(5)?.unsynced(10), [{ from: 0, to: 10 }])
+})
