@@ -11,6 +11,11 @@ export interface ErrorSpec {
 /** The one table of codes. Tests and programs compare the code, never the text. */
 export const ERRORS = {
   QUEUE_CONFIG_INVALID: { reasonCode: 0x83, status: 400, message: '{key} ({origin}): {problem}' },
+  QUEUE_CONNECT_TIMEOUT: {
+    reasonCode: 0x88,
+    status: 408,
+    message: 'the client was not let in within {ms} ms'
+  },
   QUEUE_CONNECTION_CLOSED: { reasonCode: 0x80, status: 503, message: 'the connection is closed' },
   QUEUE_DATA_CORRUPT: { reasonCode: 0x80, status: 500, message: '{file}: {problem}' },
   QUEUE_DATA_IN_USE: {

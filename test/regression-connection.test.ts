@@ -150,7 +150,7 @@ test('a client that the server makes wait is not taken for silent', async t => {
   }
   for (let i = 0; i < 10; i++) held.publishOnly({ topic: 'a', payload: Buffer.alloc(20_000), qos: 1 })
   await silent.ping()
-  for (const connection of core.front.connections) connection.checkKeepAlive(100)
+  for (const connection of core.front.connections) connection.sweep(100)
   await silent.closed()
   t.false(held.isClosed)
   core.broker.aedes.authorizePublish = (_client, _packet, done) => done(null)
@@ -189,4 +189,20 @@ test('messages that the store refused are not counted as accepted', async t => {
     [...core.directory.topics()].map(view => view.acceptedMessages),
     [1]
   )
+})
+
+test('a client whose authentication is never answered is closed after connectTimeoutMs', async t => {
+  const { core, open } = await startCore(t, { settings: { connectTimeoutMs: 20 } })
+  core.broker.aedes.authenticate = () => {}
+  const client = open()
+  client.send({
+    cmd: 'connect',
+    protocolId: 'MQTT',
+    protocolVersion: 4,
+    clientId: 'forever',
+    clean: true,
+    keepalive: 0
+  })
+  await client.closed()
+  t.deepEqual([...core.front.connections], [])
 })

@@ -119,7 +119,7 @@ export const SETTING_SCHEMAS = {
     type: 'integer',
     minimum: 1,
     maximum: 65_535,
-    default: 128,
+    default: 100,
     description: 'Most levels of a topic or topic filter.'
   },
   maxSocketBytes: {

@@ -25,9 +25,10 @@ export function encodeCursor(session: Session): Buffer {
     .number(session.frontier)
     .number(inflight.nextCounter)
     .number(session.requestedCounter)
-  out.number(session.suspects).number(inflight.size)
+  const pending = inflight.allEntries()
+  out.number(session.suspects).number(pending.length)
   let last = { counter: 0, sequence: 0 }
-  for (const entry of inflight.entries()) {
+  for (const entry of pending) {
     out.signed(entry.counter - last.counter).signed(entry.sequence - last.sequence)
     last = entry
   }

@@ -21,6 +21,8 @@ export function packetIdOf(counter: number): number {
 export class Inflight {
   /** In order of insertion, which is the order of counters. */
   readonly #byId = new Map<number, InflightEntry>()
+  /** Entries whose message the store has lost; the client may hold their packet ids still. */
+  readonly #lost = new Map<number, InflightEntry>()
   #nextCounter = 0
   #outstanding = 0
   #resend: InflightEntry[] = []
@@ -49,11 +51,31 @@ export class Inflight {
     return this.#byId.values()
   }
 
-  /** Steps over ids in use; false when all 65,535 are. Afterwards `nextCounter` is free. */
+  /** The same with those whose message is lost: what a later server must know of. */
+  allEntries(): InflightEntry[] {
+    return [...this.#lost.values(), ...this.#byId.values()].sort((a, b) => a.counter - b.counter)
+  }
+
+  /**
+   * Steps over ids in use; false when all 65,535 are. Afterwards `nextCounter` is free. An id of a lost message is
+   * left out once: when it is met again, the client has been sent a whole round of others.
+   */
   findFree(): boolean {
     if (this.#byId.size >= PACKET_IDS) return false
-    while (this.#byId.has(packetIdOf(this.#nextCounter))) this.#nextCounter++
-    return true
+    for (;;) {
+      const packetId = packetIdOf(this.#nextCounter)
+      if (!this.#byId.has(packetId) && !this.#lost.delete(packetId)) return true
+      this.#nextCounter++
+    }
+  }
+
+  /** The message of {@link nextResend} is gone from the store: it is not sent, and its packet id is set aside. */
+  lose(): void {
+    const entry = this.#resend.pop()
+    if (!entry) return
+    const packetId = packetIdOf(entry.counter)
+    this.#byId.delete(packetId)
+    this.#lost.set(packetId, entry)
   }
 
   /** Enters a first delivery under `nextCounter`, which must be free, and returns its packet id. */
@@ -67,6 +89,7 @@ export class Inflight {
 
   /** Takes an entry out; undefined when nothing is inflight under this packet id. */
   ack(packetId: number): InflightEntry | undefined {
+    this.#lost.delete(packetId)
     const entry = this.#byId.get(packetId)
     if (!entry) return undefined
     this.#byId.delete(packetId)

@@ -77,7 +77,7 @@ export class SessionPump {
     if (message === undefined) return 'loading'
     const packetId = packetIdOf(entry.counter)
     if (message === null) {
-      session.inflight.ack(packetId)
+      session.inflight.lose()
       return this.#lost(session, entry.sequence)
     }
     session.inflight.resent()

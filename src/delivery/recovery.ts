@@ -39,10 +39,9 @@ export function recoverSessions(
   for (const { sessionId } of contents.sessions)
     found.set(sessionId, foundOf(contents.cursors.get(sessionId)))
   for (const note of contents.notes) replay(note, found)
-  const headSequence = contents.nextSequence - 1
   const sessions = contents.sessions.map(row => {
     const session = new Session(row, host)
-    fill(session, found.get(row.sessionId)!, headSequence, contents.lastStop === 'machine')
+    fill(session, found.get(row.sessionId)!, contents.lastStop === 'machine')
     return session
   })
   const byId = new Map(sessions.map(session => [session.sessionId, session]))
@@ -104,18 +103,19 @@ function replay(note: Buffer, found: ReadonlyMap<number, Found>): void {
   })
 }
 
-function fill(session: Session, found: Found, headSequence: number, mayHaveLost: boolean): void {
+function fill(session: Session, found: Found, mayHaveLost: boolean): void {
   session.frontier = found.frontier
   session.reservedCounter = found.reservedCounter
   session.requestedCounter = found.reservedCounter
   session.suspects = found.suspects
+  // with a weak fsync a power cut may have taken a message that was sent; the pump will find out
   for (const [counter, sequence] of [...found.pending].sort(([a], [b]) => a - b)) {
-    // with a weak fsync a power cut may take a message that was sent
-    if (sequence <= headSequence) session.inflight.restore(counter, sequence)
+    session.inflight.restore(counter, sequence)
   }
   session.inflight.nextCounter = found.nextCounter
   if (!mayHaveLost || found.reservedCounter <= found.nextCounter) return
-  session.suspects += found.reservedCounter - found.nextCounter
+  // those in doubt since an earlier cut are among these: both begin at the frontier
+  session.suspects = Math.max(session.suspects, found.reservedCounter - found.nextCounter)
   session.inflight.nextCounter = found.reservedCounter
 }
 

@@ -150,14 +150,27 @@ export class Connection implements IntakeOwner, Outlet, Flushable {
     this.#intake.guard(task)
   }
 
-  /** Looks whether the client has been silent for too long. Called once a second. @see MQTT 5.0 section 3.1.2.10 */
-  checkKeepAlive(tick: number): void {
+  /** Ends a connection that has been silent, or at the door, for too long. Called once a second. */
+  sweep(tick: number): void {
+    if (this.#session) this.#checkKeepAlive(tick)
+    else this.#checkConnect()
+  }
+
+  /** @see MQTT 5.0 section 3.1.2.10 */
+  #checkKeepAlive(tick: number): void {
     const seconds = this.keepAliveSeconds
     // it cannot be heard while the server makes it wait
     if (this.#intake.isPaused && !this.#intake.isHeldFor('answers')) this.#heardAt = tick
-    if (seconds === 0 || !this.#session || tick - this.#heardAt <= seconds * 1.5) return
+    if (seconds === 0 || tick - this.#heardAt <= seconds * 1.5) return
     this.#context.broker.emit('keepaliveTimeout', this.client)
     this.fail(new QueueError('QUEUE_KEEP_ALIVE_TIMEOUT', { detail: { seconds } }))
+  }
+
+  /** Aedes waits for a CONNECT, but not for the answer of a hook. */
+  #checkConnect(): void {
+    const ms = this.#context.limits.connectTimeoutMs
+    if (this.#context.clock.now() - this.connectedAt <= ms) return
+    this.fail(new QueueError('QUEUE_CONNECT_TIMEOUT', { detail: { ms } }))
   }
 
   packet(header: number, bytes: Buffer, start: number, body: number, end: number): void {

@@ -18,6 +18,8 @@ export interface FrontLimits {
   readonly maxPacketBytes: number
   /** Before CONNECT is accepted. */
   readonly maxConnectPacketBytes: number
+  /** A connection whose session is not open by then is closed. */
+  readonly connectTimeoutMs: number
   /** Above it QoS 0 messages are dropped for the connection. */
   readonly maxSocketBytes: number
 }

@@ -80,6 +80,6 @@ export class Front {
 
   #everySecond(): void {
     this.#tick++
-    for (const connection of this.#connections) connection.checkKeepAlive(this.#tick)
+    for (const connection of this.#connections) connection.sweep(this.#tick)
   }
 }

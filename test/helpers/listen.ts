@@ -11,6 +11,8 @@ export interface Listening<S extends Store> extends TestCore<S> {
   readonly port: number
   /** A socket that has sent nothing; destroyed when the test ends. */
   dial(): Socket
+  /** The server's end of a connected socket. */
+  peerOf(socket: Socket): Socket | undefined
   /** A client over TCP, logged in, and its socket. */
   join(options?: RawConnect): Promise<{ readonly client: RawClient; readonly socket: Socket }>
 }
@@ -21,7 +23,11 @@ export async function listen<S extends Store = ModelStore>(
   options: { readonly store?: S; readonly settings?: Partial<Settings> } = {}
 ): Promise<Listening<S>> {
   const scene = await startCore<S>(t, options)
+  const peers = new Map<number | undefined, Socket>()
   const server = createServer({ allowHalfOpen: true, noDelay: true }, socket => {
+    const { remotePort } = socket
+    peers.set(remotePort, socket)
+    socket.on('close', () => peers.delete(remotePort))
     scene.core.front.handle(socket)
   })
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', 4_096, resolve))
@@ -42,6 +48,7 @@ export async function listen<S extends Store = ModelStore>(
     ...scene,
     port,
     dial,
+    peerOf: socket => peers.get(socket.localPort),
     async join(connectOptions = {}) {
       const socket = dial()
       const client = RawClient.open(socket)

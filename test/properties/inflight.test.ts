@@ -114,3 +114,28 @@ test('numbers up to 2^53 - 1, also negative ones, read as they were written', t 
   })
   t.notThrows(() => fc.assert(property, { numRuns, seed }))
 })
+
+test('the packet id of a message that the store has lost is left out for a round, also over a restart', t => {
+  const inflight = new Inflight()
+  inflight.restore(0, 10)
+  inflight.restore(1, 11)
+  inflight.connect()
+  inflight.lose()
+  t.is(inflight.size, 1)
+  t.is(inflight.nextResend()?.sequence, 11)
+  t.deepEqual(
+    inflight.allEntries().map(({ sequence }) => sequence),
+    [10, 11]
+  )
+  inflight.nextCounter = 65_535
+  t.true(inflight.findFree())
+  t.is(packetIdOf(inflight.nextCounter), 3, 'id 1 is set aside, id 2 is in use')
+  inflight.nextCounter = 131_070
+  t.true(inflight.findFree())
+  t.is(packetIdOf(inflight.nextCounter), 1, 'a round later it is free')
+  inflight.lose()
+  inflight.ack(2)
+  inflight.nextCounter = 65_536
+  t.true(inflight.findFree())
+  t.is(packetIdOf(inflight.nextCounter), 2, 'the client acked it after all')
+})
