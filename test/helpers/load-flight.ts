@@ -7,6 +7,12 @@ import type { Ledger } from './load.ts'
  */
 export type Before = 'running' | 'process' | 'machine' | 'machine-losing'
 
+/**
+ * After a power cut ids go round before one comes again: 65,535 less what a reservation may leave out. A message that
+ * is lost, or came again under another id, holds its old id for so long.
+ */
+const LEAST_ROUND = 40_000
+
 /** The last message that came under a packet id. */
 interface Sent {
   readonly message: string
@@ -34,6 +40,8 @@ export class Flight {
   #owed = new Map<number, Sent>()
   /** After a power cut: what came on this connection, under whatever id. The ids in `#owed` stay reserved. */
   readonly #cameAgain = new Set<string>()
+  /** Messages since the reconnect after a power cut. */
+  #sinceCut = 0
   #before: Before = 'running'
   #connection = 0
   #position = 0
@@ -58,6 +66,7 @@ export class Flight {
     for (const [, sent] of left) sent.isHere = false
     this.unacked.clear()
     this.#cameAgain.clear()
+    this.#sinceCut = 0
     this.#before = before
     this.#resent = 0
     this.#hasNew = this.#connection === 1
@@ -122,11 +131,14 @@ export class Flight {
       this.#broken(`${message} came again without DUP`)
     }
     const owed = this.#owed.get(packetId)
-    if (owed && !owed.isAcked && owed.message !== message) {
+    // it came again under its own id: from now on the id is free when it is acked, like any other
+    if (owed?.message === message) this.#owed.delete(packetId)
+    else if (owed && !owed.isAcked && this.#sinceCut < LEAST_ROUND) {
       this.#broken(
         `packet id ${packetId} of ${owed.message}, in flight at the power cut, used for ${message}`
       )
     }
+    this.#sinceCut++
     this.#cameAgain.add(message)
   }
 
