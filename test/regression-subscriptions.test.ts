@@ -73,7 +73,7 @@ test('rows of streams that nobody reads any more are taken out', async t => {
   t.deepEqual((await store.crash('process').open()).streams, [])
 })
 
-test('a message accepted while a subscription is being stored is not looked for when the janitor has freed it', async t => {
+test('a message accepted while a subscription is being stored belongs to it, and the janitor leaves it', async t => {
   const { connect, store, core, log } = await startCore(t)
   const keeper = await connect(other)
   await keeper.subscribe('a')
@@ -95,6 +95,36 @@ test('a message accepted while a subscription is being stored is not looked for 
   gate.open()
   await subscribed
   await publisher.publish({ topic: 'a', payload: 'after', qos: 1 })
-  t.deepEqual(await subscriber.payloads(1), ['after'])
+  t.deepEqual(await subscriber.payloads(2), ['before', 'after'])
   t.deepEqual(log.texts('error'), [])
+})
+
+test('a subscription that could not be stored gives up what it had taken, and leaves the one before it', async t => {
+  const { connect, store, core } = await startCore(t)
+  const subscriber = await connect({ ...logger, isAcking: false })
+  await subscriber.subscribe('b', 0)
+  const publisher = await connect()
+  store.faults.write = full()
+  t.deepEqual([...(await subscriber.subscribe(['a', 'b'])).granted], [0x80, 0x80])
+  delete store.faults.write
+  const views = [...core.directory.session('logger')!.subscriptions()]
+  t.deepEqual(
+    views.map(({ filter, qos }) => [filter, qos]),
+    [['b', 0]]
+  )
+  for (const topic of ['a', 'b']) await publisher.publish({ topic, payload: topic, qos: 1 })
+  t.is((await subscriber.next('publish')).qos, 0)
+  await subscriber.ping()
+  t.deepEqual(subscriber.unreadMessages(), [])
+  await core.settle()
+  t.is(store.size, 0)
+})
+
+test('subscribing again to what is subscribed asks nothing of the store', async t => {
+  const { connect, store } = await startCore(t)
+  const subscriber = await connect(logger)
+  await subscriber.subscribe(['a', 'b'])
+  const before = store.calls.writes
+  t.deepEqual([...(await subscriber.subscribe(['b', 'a'])).granted], [1, 1])
+  t.is(store.calls.writes, before)
 })

@@ -110,23 +110,28 @@ export class Sessions implements SessionHost {
 
   /**
    * Adds subscriptions, or changes those with the same filter. They are durable when the promise resolves, and every
-   * message accepted from then on is theirs. @see MQTT 5.0 section 3.8.4
+   * message accepted from then on is theirs; so is what comes in meanwhile, as it will be after a restart: were it
+   * passed over now, it could come later, out of order. @see MQTT 5.0 section 3.8.4
    * @param requests legal filters, each once. @throws QueueError QUEUE_STORE_FULL, QUEUE_STORE_FAILED,
    * QUEUE_CONNECTION_CLOSED when the session has ended meanwhile.
    */
   subscribe(session: Session, requests: readonly SubscribeRequest[]): Promise<void> {
     return this.#serial.run(session.clientId, async () => {
       assertAlive(session)
-      const made = requests.map(request => this.#prepare(session, request))
+      const changes = requests
+        .map(request => this.#prepare(session, request))
+        .filter(change => change !== null)
+      const [lowered, others] = [changes.filter(isLowered), changes.filter(change => !isLowered(change))]
+      for (const { subscription } of others) this.#enter(session, subscription)
+      session.wake()
       try {
-        if (session.isPersistent) await this.#write(made.flatMap(one => rows.subscribeChanges(session, one)))
+        await this.#store(session, changes)
         assertAlive(session)
       } catch (error) {
-        this.#release(made)
+        for (const change of others) this.#undo(session, change)
         throw error
       }
-      for (const subscription of made) this.#enter(session, subscription)
-      session.wake()
+      for (const { subscription } of lowered) this.#enter(session, subscription)
     })
   }
 
@@ -203,29 +208,38 @@ export class Sessions implements SessionHost {
     opened(session, false)
   }
 
-  /** Holds the stream, so that nobody takes it away while the row is written. */
-  #prepare(session: Session, { filter, qos }: SubscribeRequest): Subscription {
+  /** What a request changes; null when nothing. */
+  #prepare(session: Session, { filter, qos }: SubscribeRequest): Change | null {
     const { router, journal, clock } = this.#options
-    const stream = router.stream(filter)
-    stream.subscribers++
-    if (session.isPersistent) stream.isStored = true
     const old = session.subscriptions.get(filter)
+    if (old?.qos === qos) return null
     // what is accepted from now on has a higher sequence; those given out beyond the head come again if a commit fails
-    const fromSequence = old && old.qos > 0 ? old.fromSequence : journal.headSequence
-    return new Subscription(session, stream, { qos, fromSequence, createdAt: old?.createdAt ?? clock.now() })
+    const options = { qos, fromSequence: journal.headSequence, createdAt: old?.createdAt ?? clock.now() }
+    return { old, subscription: new Subscription(session, router.stream(filter), options) }
   }
 
+  async #store(session: Session, changes: readonly Change[]): Promise<void> {
+    if (!session.isPersistent || changes.length === 0) return
+    for (const { subscription } of changes) subscription.stream.isStored = true
+    await this.#write(changes.flatMap(({ subscription }) => rows.subscribeChanges(session, subscription)))
+  }
+
+  /** Puts a subscription in, in place of the one that the session has for the filter. */
   #enter(session: Session, subscription: Subscription): void {
-    const old = session.subscriptions.get(subscription.filter)
+    const { stream, filter, qos } = subscription
+    const old = session.subscriptions.get(filter)
     if (old) this.#take(session, old)
-    // what came in while the row was written was not promised to it, and may have been freed
-    if (!old || old.qos === 0) subscription.fromSequence = this.#options.journal.headSequence
-    session.subscriptions.set(subscription.filter, subscription)
-    const { stream } = subscription
-    if (subscription.qos > 0) stream.durable.add(subscription)
-    if (old) stream.subscribers--
+    else stream.subscribers++
+    session.subscriptions.set(filter, subscription)
+    if (qos > 0) stream.durable.add(subscription)
     this.#options.router.activate(stream)
     if (session.outlet) session.join(subscription)
+  }
+
+  #undo(session: Session, { old, subscription }: Change): void {
+    if (session.isEnded) return
+    if (old) this.#enter(session, old)
+    else this.#leave(session, [subscription])
   }
 
   #leave(session: Session, gone: readonly Subscription[]): void {
@@ -264,6 +278,16 @@ export class Sessions implements SessionHost {
   #write(changes: readonly StateChange[]): Promise<void> {
     return this.#options.state.write(changes, { sync: true })
   }
+}
+
+interface Change {
+  readonly old: Subscription | undefined
+  readonly subscription: Subscription
+}
+
+/** A lower QoS takes claims away: that waits until it is stored. */
+function isLowered({ old, subscription }: Change): boolean {
+  return old !== undefined && old.qos > subscription.qos
 }
 
 function assertAlive(session: Session): void {

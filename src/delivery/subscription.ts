@@ -8,7 +8,7 @@ export class Subscription implements Reader {
   /** Granted QoS. */
   qos: number
   /** Messages above this sequence belong to it. */
-  fromSequence: number
+  readonly fromSequence: number
   readonly createdAt: number
   /** While connected: index in the stream of the next message to send, and its sequence. */
   position = 0
