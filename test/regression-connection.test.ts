@@ -206,3 +206,39 @@ test('a client whose authentication is never answered is closed after connectTim
   await client.closed()
   t.deepEqual([...core.front.connections], [])
 })
+
+test('nothing that the process sends to a client comes before its CONNACK', async t => {
+  const { core, open, store } = await startCore(t)
+  const gate = new Gate()
+  const write = store.state.write
+  store.state.write = async (changes, options) => {
+    await gate.pass()
+    await write(changes, options)
+  }
+  gate.close()
+  const published = new Promise<void>(resolve => {
+    core.broker.aedes.on('clientReady', client => {
+      client.publish(
+        { cmd: 'publish', topic: 'welcome', payload: 'hello', qos: 0, retain: false, dup: false },
+        () => resolve()
+      )
+    })
+  })
+  const client = open()
+  const login = client.login(logger)
+  await published
+  gate.open()
+  await login
+  t.deepEqual(await client.payloads(1), ['hello'])
+  t.is(client.received[0]?.cmd, 'connack')
+})
+
+test('a connection that comes while the server stops is closed', async t => {
+  const { core } = await startCore(t)
+  const [before, theirs] = duplexPair()
+  const client = RawClient.open(before)
+  await core.close()
+  core.front.handle(theirs)
+  await client.closed(3_000)
+  t.deepEqual([...core.front.connections], [])
+})

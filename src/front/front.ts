@@ -18,6 +18,7 @@ export class Front {
   #heldForJournal: Connection[] = []
   #heldForNote = new Set<Connection>()
   #tick = 0
+  #isStopping = false
   readonly #sweep: Timer
 
   constructor(parts: FrontParts) {
@@ -50,6 +51,7 @@ export class Front {
   handle(socket: Duplex, request?: IncomingMessage): AedesClient {
     const connection = new Connection(socket, request, this.#context)
     this.#connections.add(connection)
+    if (this.#isStopping) connection.shutDown()
     return connection.client
   }
 
@@ -68,6 +70,7 @@ export class Front {
   /** Reads nothing more from anybody; what was read is still answered. */
   stopReading(): void {
     this.#sweep.cancel()
+    this.#isStopping = true
     for (const connection of this.#connections) connection.hold('stop')
   }
 

@@ -26,6 +26,8 @@ export class Handshake implements InnerListener, PacketSink {
   readonly #context: FrontContext
   readonly #inner: Inner
   readonly #fromAedes = new Framer(this)
+  /** What Aedes sent between its CONNACK and ours. */
+  #early: Buffer[] = []
   #isOver = false
   #hasDisconnected = false
   readonly client: AedesClient
@@ -97,7 +99,9 @@ export class Handshake implements InnerListener, PacketSink {
     const type = header >> 4
     if (type === TYPE.connack) this.#connack(bytes, start, body, end)
     else if (type === TYPE.publish && (header & 6) === 0) {
-      this.#connection.send(Buffer.from(bytes.subarray(start, end)))
+      const publish = Buffer.from(bytes.subarray(start, end))
+      if (this.#connection.session) this.#connection.send(publish)
+      else this.#early.push(publish)
     } else if (type === TYPE.disconnect) {
       // Aedes closes its side in a later turn; until then another reason may come up
       this.#connection.endWith(Buffer.from(bytes.subarray(start, end)))
@@ -125,6 +129,7 @@ export class Handshake implements InnerListener, PacketSink {
         const properties = isV5 ? connackProperties(fromAedes, maxPacketBytes) : null
         this.#connection.send(connack(isPresent && !isCleanStart, 0, properties))
         this.#connection.open(session)
+        for (const publish of this.#early.splice(0)) this.#connection.send(publish)
         this.#connection.release('connect')
       })
       .catch((error: unknown) => this.#unavailable(error))
