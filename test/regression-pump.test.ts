@@ -99,6 +99,24 @@ test('a message that is lost is counted and passed over once, sent before or not
   t.is(session.peek(), 4)
 })
 
+test('what is acked before its turn comes is not sent again', t => {
+  const { pump, session, outlet, sent, state } = open(4)
+  pump.serve(session, 10)
+  const ids = sent.splice(0).map(({ packetId }) => packetId)
+  session.detach()
+  session.attach(outlet)
+  t.true(session.ack(ids[1]!))
+  t.true(session.ack(ids[3]!))
+  state.window = 2
+  pump.serve(session, 10)
+  t.deepEqual(
+    sent.map(({ packetId }) => packetId),
+    [ids[0], ids[2]]
+  )
+  t.is(session.inflight.outstanding, 2)
+  t.false(session.ack(ids[1]!))
+})
+
 test('no packet id above the reservation is used before a new one is stored', async t => {
   const { connect, store, core } = await startCore(t, { settings: { maxInflight: 400 } })
   const subscriber = await connect({ clientId: 'logger', clean: false })
