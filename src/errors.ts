@@ -44,6 +44,11 @@ export const ERRORS = {
     status: 413,
     message: 'packet of {bytes} bytes is larger than the limit of {limit} bytes'
   },
+  QUEUE_PAYLOAD_FORMAT_INVALID: {
+    reasonCode: 0x99,
+    status: 400,
+    message: 'the payload is not UTF-8 although its publisher says so (Payload Format Indicator)'
+  },
   QUEUE_PLUGIN_INVALID: { reasonCode: 0x83, status: 500, message: 'plugin {plugin}: {problem}' },
   QUEUE_PLUGIN_MISSING: { reasonCode: 0x83, status: 500, message: 'plugin {plugin} needs plugin {missing}' },
   QUEUE_PROTOCOL_ERROR: { reasonCode: 0x82, status: 400, message: 'protocol error: {problem}' },
@@ -53,17 +58,13 @@ export const ERRORS = {
     message:
       'protocol {name} level {level} is not supported: expected MQIsdp 3 (MQTT 3.1), MQTT 4 (3.1.1) or MQTT 5'
   },
-  QUEUE_QOS_UNSUPPORTED: {
-    reasonCode: 0x9b,
-    status: 400,
-    message: 'QoS 2 is not supported yet: publish with QoS 0 or 1'
+  QUEUE_RECEIVE_MAXIMUM_EXCEEDED: {
+    reasonCode: 0x93,
+    status: 429,
+    message:
+      'more than {limit} publishes were sent without waiting for their acks: no more are allowed at a time (receiveMaximum)'
   },
   QUEUE_REQUEST_INVALID: { reasonCode: 0x83, status: 400, message: '{problem}' },
-  QUEUE_RETAIN_UNSUPPORTED: {
-    reasonCode: 0x9a,
-    status: 400,
-    message: 'retained messages are not supported yet: publish without the retain flag'
-  },
   QUEUE_SESSION_TAKEN_OVER: {
     reasonCode: 0x8e,
     status: 409,
@@ -75,15 +76,10 @@ export const ERRORS = {
     message: 'the store failed ({problem}): nothing more is accepted until the server is restarted'
   },
   QUEUE_STORE_FULL: { reasonCode: 0x97, status: 507, message: 'the store is full ({problem})' },
-  QUEUE_SUBSCRIPTION_ID_UNSUPPORTED: {
-    reasonCode: 0xa1,
-    status: 400,
-    message: 'subscription identifiers are not supported yet, as CONNACK says'
-  },
   QUEUE_TOPIC_ALIAS_INVALID: {
     reasonCode: 0x94,
     status: 400,
-    message: 'a topic alias was used although CONNACK allows none'
+    message: 'topic alias {alias} {problem}'
   },
   QUEUE_TOPIC_INVALID: { reasonCode: 0x90, status: 400, message: 'topic name {topic}: {problem}' }
 } as const satisfies Record<string, ErrorSpec>

@@ -5,6 +5,7 @@ import type { Subscription } from './delivery/subscription.ts'
 import type { ClientView, Directory, ServerView, SessionView, SubscriptionView } from './directory.ts'
 import type { Connection } from './front/connection.ts'
 import type { Front } from './front/front.ts'
+import type { Outgoing } from './front/outgoing.ts'
 import type { Journal } from './journal/journal.ts'
 import type { Router } from './routing/router.ts'
 import type { LaneStore } from './store/store.ts'
@@ -32,7 +33,7 @@ export function inspect(inspected: Inspected): Directory {
     },
     client(clientId) {
       const session = sessions.get(clientId)
-      const connection = session?.outlet as Connection | null | undefined
+      const connection = (session?.outlet as Outgoing | null | undefined)?.connection
       return session && connection ? clientView(connection, session) : undefined
     },
     *sessions() {
@@ -60,8 +61,8 @@ function clientView(connection: Connection, session: Session): ClientView {
     keepAliveSeconds: connection.keepAliveSeconds,
     isPersistent: session.isPersistent && session.expirySeconds !== 0,
     receivedBytes: connection.receivedBytes,
-    sentBytes: connection.sentBytes,
-    droppedMessages: connection.droppedMessages
+    sentBytes: connection.outgoing.sentBytes,
+    droppedMessages: connection.outgoing.droppedMessages
   }
 }
 

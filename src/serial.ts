@@ -5,8 +5,18 @@ export class Serial<Key> {
   /** Runs a task when all earlier ones of its key have ended, at once when there is none. */
   run<T>(key: Key, task: () => Promise<T>): Promise<T> {
     const earlier = this.#last.get(key)
-    const result = earlier ? earlier.then(task, task) : task()
+    let begin: (running: Promise<T>) => void = () => {}
+    const result = new Promise<T>(resolve => {
+      begin = resolve
+    })
+    // before the task runs: what it asks for under its own key comes after it
     this.#last.set(key, result)
+    if (earlier)
+      earlier.then(
+        () => begin(task()),
+        () => begin(task())
+      )
+    else begin(task())
     const forget = () => {
       if (this.#last.get(key) === result) this.#last.delete(key)
     }

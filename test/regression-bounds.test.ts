@@ -1,6 +1,5 @@
 import { duplexPair } from 'node:stream'
 import test, { type ExecutionContext } from 'ava'
-import { systemClock } from '../src/clock.ts'
 import { Session } from '../src/delivery/session.ts'
 import { Subscription } from '../src/delivery/subscription.ts'
 import { Router } from '../src/routing/router.ts'
@@ -9,6 +8,7 @@ import { Framer } from '../src/wire/framer.ts'
 import { startCore, type TestCore } from './helpers/core.ts'
 import type { ModelStore } from './helpers/model-store.ts'
 import { RawClient, type RawConnect } from './helpers/raw-client.ts'
+import { idleHost } from './helpers/stand-ins.ts'
 
 const turn = () => new Promise<void>(resolve => setImmediate(resolve))
 
@@ -100,7 +100,7 @@ test('topics as long as they may be do not fill the memory', t => {
 /** A session that has so many filters, and messages spread over them. */
 function sessionOf(filters: number, messages: number): Session {
   const options = { clientId: 'a', sessionId: 1, createdAt: 0, expirySeconds: null }
-  const session = new Session(options, { clock: systemClock, wake() {}, acked() {} })
+  const session = new Session(options, idleHost)
   const streams = Array.from({ length: filters }, (_, i) => new Stream<Subscription>(i + 1, `filter/${i}`))
   for (const stream of streams) {
     const subscription = new Subscription(session, stream, { qos: 1, fromSequence: 0, createdAt: 0 })

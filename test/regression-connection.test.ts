@@ -4,6 +4,7 @@ import { generate, type Packet } from 'mqtt-packet'
 import { QueueError } from '../src/errors.ts'
 import { startCore } from './helpers/core.ts'
 import { Gate } from './helpers/gate.ts'
+import type { ModelStore } from './helpers/model-store.ts'
 import { RawClient } from './helpers/raw-client.ts'
 
 const logger = { clientId: 'logger', clean: false }
@@ -61,21 +62,59 @@ test('a session is taken over with one DISCONNECT', async t => {
   }
 })
 
-test('a session that lasts as long as its connection ends although the store failed at first', async t => {
+/** Lets the next state write fail. */
+function failOnce(store: ModelStore): Promise<void> {
+  const write = store.state.write
+  return new Promise(resolve => {
+    store.state.write = async () => {
+      store.state.write = write
+      resolve()
+      throw full()
+    }
+  })
+}
+
+test('a session that lasts as long as its connection is not resumed although its end could not be stored', async t => {
   const { connect, store, core } = await startCore(t)
   await (await connect(five)).disconnect()
   const again = await connect({ ...five, expirySeconds: 0 })
   await again.subscribe('a')
-  store.faults.write = full()
+  const failed = failOnce(store)
   await again.disconnect()
-  delete store.faults.write
-  const publisher = await connect()
-  await publisher.publish({ topic: 'a', payload: '1', qos: 1 })
+  await failed
   const third = await connect(five)
   t.false(third.connack?.sessionPresent)
-  await third.ping()
-  t.deepEqual(third.unreadMessages(), [])
-  t.is([...core.directory.sessions()].length, 2)
+  t.is([...core.directory.session('five')!.subscriptions()].length, 0)
+  t.is([...core.directory.sessions()].length, 1)
+})
+
+test('the end of a session that could not be stored is stored later', async t => {
+  const { connect, store, core } = await startCore(t)
+  await (await connect(five)).disconnect()
+  const again = await connect({ ...five, expirySeconds: 0 })
+  const failed = failOnce(store)
+  await again.disconnect()
+  await failed
+  t.truthy(core.directory.session('five'))
+  const deadline = performance.now() + 10_000
+  while (core.directory.session('five') && performance.now() < deadline) {
+    await new Promise(resolve => setImmediate(resolve))
+  }
+  t.is(core.directory.session('five'), undefined)
+  t.deepEqual((await store.crash('process').open()).sessions, [])
+})
+
+test('a session that lasts as long as its connection goes on when another connection takes it over', async t => {
+  const { connect, core } = await startCore(t)
+  await (await connect(five)).disconnect()
+  const first = await connect({ ...five, expirySeconds: 0 })
+  await first.subscribe('a')
+  const second = await connect(five)
+  await first.closed()
+  t.true(second.connack?.sessionPresent)
+  await second.publish({ topic: 'a', payload: 'on', qos: 1 })
+  t.deepEqual(await second.payloads(1), ['on'])
+  t.is(core.directory.session('five')?.isConnected, true)
 })
 
 test('a session that lasts as long as its connection does not outlive a kill of the server', async t => {
@@ -95,9 +134,9 @@ test('bytes held back for a note do not go out early when the connection is clos
   const publisher = await first.connect()
   const gate = new Gate()
   const append = store.notes.append
-  store.notes.append = async note => {
+  store.notes.append = async (note, options) => {
     await gate.pass()
-    await append(note)
+    await append(note, options)
   }
   gate.close()
   await publisher.publish({ topic: 'a', payload: '1', qos: 1 })
@@ -241,4 +280,59 @@ test('a connection that comes while the server stops is closed', async t => {
   core.front.handle(theirs)
   await client.closed(3_000)
   t.deepEqual([...core.front.connections], [])
+})
+
+test('a client that ends its side while a hook is late is gone after the answer', async t => {
+  const { core } = await startCore(t)
+  let answer = () => {}
+  core.broker.aedes.authorizePublish = (_client, _packet, done) => {
+    answer = () => done(null)
+  }
+  const [ours, theirs] = duplexPair()
+  core.front.handle(theirs)
+  const client = RawClient.open(ours)
+  await client.login({ clientId: 'short' })
+  client.publishOnly({ topic: 'a', payload: 'x' })
+  ours.end()
+  for (let i = 0; i < 10; i++) await new Promise(resolve => setImmediate(resolve))
+  t.false(client.isClosed)
+  answer()
+  await client.closed(3_000)
+  t.deepEqual([...core.directory.clients()], [])
+})
+
+test('a client that leaves while its session is being stored leaves a session that is not connected', async t => {
+  const { core, store, connect } = await startCore(t)
+  const gate = new Gate()
+  const write = store.state.write
+  store.state.write = async (changes, options) => {
+    await gate.pass()
+    await write(changes, options)
+  }
+  gate.close()
+  const [ours, theirs] = duplexPair()
+  core.front.handle(theirs)
+  const client = RawClient.open(ours)
+  const login = client.login(logger).catch(() => {})
+  await gate.until(1)
+  theirs.destroy()
+  gate.open()
+  await login
+  const publisher = await connect()
+  await publisher.ping()
+  t.is(core.directory.session('logger')?.isConnected, false)
+  t.is(core.directory.client('logger'), undefined)
+})
+
+test('a message is stored without DUP, whatever its publisher sent', async t => {
+  const { connect, store } = await startCore(t)
+  const headers: number[] = []
+  const commit = store.lane.commit
+  store.lane.commit = async batch => {
+    for (const { message } of batch.messages) headers.push(message.bytes[message.offset]!)
+    await commit(batch)
+  }
+  const publisher = await connect()
+  await publisher.publish({ topic: 'a', payload: 'x', qos: 1, dup: true })
+  t.deepEqual(headers, [0x32])
 })

@@ -60,9 +60,10 @@ function open(maxPendingBytes = 64 * 1024) {
     refused: ({ token }: Pending, error) => refused.push([token, (error as QueueError).code])
   }
   const append = (token = 0, streamIds: readonly number[] = [1]) => {
-    const route: AppendFields['route'] = { streamIds }
+    const route: AppendFields['route'] = { topic: 'a' }
     const fields = { expiresAt: 0, route, publisherId: 'p', publisher: Buffer.from('p'), header: 0x32 }
-    journal.append({ ...fields, isV5: false, packet: PACKET, from: 0, to: PACKET.length }, receipt, token)
+    const packet = { isV5: false, packet: PACKET, from: 0, to: PACKET.length, origin: 0, originId: 0 }
+    journal.append({ ...fields, ...packet, streamIds }, receipt, token)
   }
   return { lane, journal, accepted, refused, append }
 }

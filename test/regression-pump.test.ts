@@ -8,13 +8,21 @@ import { Session } from '../src/delivery/session.ts'
 import { Subscription } from '../src/delivery/subscription.ts'
 import type { Journal } from '../src/journal/journal.ts'
 import { silentLog } from '../src/log.ts'
+import { Router } from '../src/routing/router.ts'
 import { Stream } from '../src/routing/stream.ts'
 import { Message } from '../src/wire/message.ts'
 import { DUP_BIT, topicField } from '../src/wire/publish.ts'
 import { startCore } from './helpers/core.ts'
 import { Gate } from './helpers/gate.ts'
+import { idleHost } from './helpers/stand-ins.ts'
 
-const MESSAGE = Message.from({ topicField: topicField('a'), payload: Buffer.alloc(10), qos: 1 })
+const { bytes } = Message.from({ topicField: topicField('a'), payload: Buffer.alloc(10), qos: 1 })
+
+function messageOf(sequence: number): Message {
+  const message = new Message(bytes, 0, bytes.length, false)
+  message.sequence = sequence
+  return message
+}
 
 /** A pump and one session with so many messages waiting, without anything around them. */
 function open(messages: number) {
@@ -30,13 +38,15 @@ function open(messages: number) {
       return state.window
     },
     publish: (_message, header, packetId) => void sent.push({ packetId, isDup: (header & DUP_BIT) !== 0 }),
+    prepare: message => message,
     publishUnacked() {},
+    release() {},
     holdFor() {},
     takenOver() {}
   }
   const session = new Session(
     { clientId: 'a', sessionId: 1, createdAt: 0, expirySeconds: null },
-    { clock: systemClock, wake: () => void state.woken++, acked() {} }
+    { ...idleHost, wake: () => void state.woken++ }
   )
   const stream = new Stream<Subscription>(1, 'a')
   const subscription = new Subscription(session, stream, { qos: 1, fromSequence: 0, createdAt: 0 })
@@ -47,9 +57,10 @@ function open(messages: number) {
   const lost = new Set<number>()
   const counters = newCounters()
   const pump = new SessionPump({
-    ...{ counters, log: silentLog },
-    journal: { get: (sequence: number) => (lost.has(sequence) ? null : MESSAGE) } as Journal,
-    notes: { sent() {}, pendingNote: 0 } as never,
+    ...{ counters, log: silentLog, clock: systemClock, router: new Router<Subscription>(100) },
+    retained: null as never,
+    journal: { get: (sequence: number) => (lost.has(sequence) ? null : messageOf(sequence)) } as Journal,
+    notes: { sent() {}, touch() {}, pendingNote: 0 } as never,
     reservations: { mayUseNext: () => true }
   })
   return { pump, session, stream, outlet, sent, state, lost, counters }
@@ -105,8 +116,8 @@ test('what is acked before its turn comes is not sent again', t => {
   const ids = sent.splice(0).map(({ packetId }) => packetId)
   session.detach()
   session.attach(outlet)
-  t.true(session.ack(ids[1]!))
-  t.true(session.ack(ids[3]!))
+  t.truthy(session.ack(ids[1]!))
+  t.truthy(session.ack(ids[3]!))
   state.window = 2
   pump.serve(session, 10)
   t.deepEqual(
@@ -114,7 +125,7 @@ test('what is acked before its turn comes is not sent again', t => {
     [ids[0], ids[2]]
   )
   t.is(session.inflight.outstanding, 2)
-  t.false(session.ack(ids[1]!))
+  t.falsy(session.ack(ids[1]!))
 })
 
 test('no packet id above the reservation is used before a new one is stored', async t => {

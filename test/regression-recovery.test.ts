@@ -1,12 +1,12 @@
 import test from 'ava'
-import { systemClock } from '../src/clock.ts'
 import { encodeCursor } from '../src/delivery/cursor.ts'
 import { Session } from '../src/delivery/session.ts'
 import type { StateChange } from '../src/store/store.ts'
 import { startCore } from './helpers/core.ts'
 import { ModelStore } from './helpers/model-store.ts'
+import { idleHost } from './helpers/stand-ins.ts'
 
-const host = { clock: systemClock, wake() {}, acked() {} }
+const host = idleHost
 
 /** Rows of a session with one subscription. */
 function rowsOf(sessionId: number, filter: string, streamId: number, frontier = 0): StateChange[] {

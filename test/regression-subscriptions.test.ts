@@ -62,15 +62,31 @@ test('a filter whose last two subscribers leave together can be subscribed to ag
 })
 
 test('rows of streams that nobody reads any more are taken out', async t => {
-  const first = await startCore(t)
-  const clients = [await first.connect(logger), await first.connect(other)]
+  const { connect, core, store } = await startCore(t)
+  const clients = [await connect(logger), await connect(other)]
   for (const client of clients) await client.subscribe(['a', 'b'])
+  await clients[0]!.unsubscribe('a')
   await Promise.all(clients.map(client => client.unsubscribe('a', 'b')))
-  const store = first.store.crash('process')
-  const second = await startCore(t, { store })
-  await second.core.settle()
-  await second.core.close()
-  t.deepEqual((await store.crash('process').open()).streams, [])
+  await clients[0]!.subscribe('c')
+  await core.close()
+  const found = await store.crash('process').open()
+  t.deepEqual(
+    found.streams.map(({ filter }) => filter),
+    ['c']
+  )
+})
+
+test('a QoS 0 message that matches overlapping filters comes once', async t => {
+  const { connect } = await startCore(t)
+  const subscriber = await connect(logger)
+  await subscriber.subscribe(['a', '+'], 0)
+  await subscriber.subscribe('#', 1)
+  const publisher = await connect()
+  await publisher.publish({ topic: 'a', payload: '1' })
+  await publisher.ping()
+  await subscriber.next('publish')
+  await subscriber.ping()
+  t.deepEqual(subscriber.unreadMessages(), [])
 })
 
 test('a message accepted while a subscription is being stored belongs to it, and the janitor leaves it', async t => {

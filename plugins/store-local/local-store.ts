@@ -63,6 +63,7 @@ export class LocalStore implements Store {
       files,
       log,
       directory: join(dataDirectory, 'notes'),
+      isSynced: options.fsync === 'always',
       state: this.state,
       onLost: () => this.#unsettle()
     })
@@ -198,6 +199,6 @@ function contentsOf(
   { notes }: FoundNotes,
   rest: Pick<StoreContents, 'lastStop' | 'lane' | 'nextSequence' | 'postings'>
 ): StoreContents {
-  const { meta, streams, sessions, subscriptions, cursors } = rows
-  return { ...rest, meta, streams, sessions, subscriptions, cursors, notes }
+  const { own: _own, ...tables } = rows
+  return { ...rest, ...tables, notes }
 }

@@ -14,7 +14,7 @@ function notesIn(directory: string): LocalNotes {
   const state = new LocalState({
     ...{ openDatabase: openLevel, files: systemFiles, directory: '', dataDirectory: '', log: silentLog }
   })
-  return new LocalNotes({ files: systemFiles, directory, log: silentLog, state, onLost() {} })
+  return new LocalNotes({ files: systemFiles, directory, log: silentLog, state, isSynced: true, onLost() {} })
 }
 
 /** Frames that are whole in the first `bytes` of a file of notes. */
@@ -31,9 +31,9 @@ test('notes that were cut or damaged anywhere come back up to there, and more ca
   const folder = await LocalFolder.create(t)
   await folder.open()
   const texts = range(1, 12).map(i => `note ${i} ${'.'.repeat(i)}`)
-  for (const text of texts.slice(0, 6)) await folder.store.notes.append(Buffer.from(text))
+  for (const text of texts.slice(0, 6)) await folder.store.notes.append(Buffer.from(text), { sync: false })
   await folder.reopen()
-  for (const text of texts.slice(6)) await folder.store.notes.append(Buffer.from(text))
+  for (const text of texts.slice(6)) await folder.store.notes.append(Buffer.from(text), { sync: false })
   await folder.kill()
   const names = (await readdir(folder.notes)).sort()
   t.is(names.length, 2)
@@ -57,7 +57,7 @@ test('notes that were cut or damaged anywhere come back up to there, and more ca
           `${names[damaged]} ${isCut ? 'cut' : 'flipped'} at ${at}`
         )
         if (!isCut) t.true(found.isLost || damaged === 1)
-        await notes.append(Buffer.from('more'))
+        await notes.append(Buffer.from('more'), { sync: false })
         await notes.close()
         const again = notesIn(directory)
         const more = await again.open({ generation: 0, number: 1 })
@@ -77,7 +77,7 @@ test('without a file of notes in the middle those behind it do not count', async
   const folder = await LocalFolder.create(t)
   await folder.open()
   for (let round = 0; round < 3; round++) {
-    await folder.store.notes.append(Buffer.from(`note ${round}`))
+    await folder.store.notes.append(Buffer.from(`note ${round}`), { sync: false })
     await folder.reopen()
   }
   await folder.kill()
@@ -92,12 +92,12 @@ test('a note that cannot be written is no error, but the next open acts as after
   const folder = await LocalFolder.create(t)
   await folder.open()
   const { notes } = folder.store
-  await notes.append(Buffer.from('first'))
+  await notes.append(Buffer.from('first'), { sync: false })
   const isOver = folder.files.fail({ operation: 'write', path: 'notes', code: 'ENOSPC', bytesBefore: 9 })
-  await notes.append(Buffer.from('second'))
-  await notes.append(Buffer.from('third'))
+  await notes.append(Buffer.from('second'), { sync: false })
+  await notes.append(Buffer.from('third'), { sync: false })
   isOver()
-  await notes.append(Buffer.from('another'))
+  await notes.append(Buffer.from('another'), { sync: false })
   t.is(folder.lines('error').length, 1)
   await folder.kill()
   const contents = await folder.open()
@@ -105,7 +105,7 @@ test('a note that cannot be written is no error, but the next open acts as after
   t.deepEqual(contents.notes.map(String), ['first'])
   t.true((await readdir(folder.notes)).some(name => name.endsWith('.cut')))
   await folder.store.notes.checkpoint(() => [])
-  await folder.store.notes.append(Buffer.from('fourth'))
+  await folder.store.notes.append(Buffer.from('fourth'), { sync: false })
   t.false((await readdir(folder.notes)).some(name => name.endsWith('.cut')))
   const next = await folder.reopen()
   t.is(next.lastStop, 'clean')
@@ -117,7 +117,7 @@ test('a missing note is written down in the state when the file cannot be rename
   await folder.open()
   folder.files.fail({ operation: 'write', path: 'notes', code: 'ENOSPC' })
   folder.files.fail({ operation: 'rename', path: 'notes', code: 'EIO' })
-  await folder.store.notes.append(Buffer.from('first'))
+  await folder.store.notes.append(Buffer.from('first'), { sync: false })
   await folder.store.state.write([], { sync: true })
   await folder.kill()
   t.is((await folder.open()).lastStop, 'machine')
@@ -128,13 +128,13 @@ test('a checkpoint that fails keeps all notes', async t => {
   const { faults, openDatabase } = faultyLevel(folder.openDatabase)
   await folder.open({ openDatabase })
   const { notes } = folder.store
-  await notes.append(Buffer.from('first'))
+  await notes.append(Buffer.from('first'), { sync: false })
   faults.failure = new Error('No space left on device')
   await t.throwsAsync(
     notes.checkpoint(() => [{ table: 'meta', key: 'a', row: {} }]),
     { code: 'QUEUE_STORE_FULL' }
   )
-  await notes.append(Buffer.from('second'))
+  await notes.append(Buffer.from('second'), { sync: false })
   faults.failure = null
   await folder.kill()
   const contents = await folder.open()
@@ -146,6 +146,6 @@ test('a checkpoint that fails keeps all notes', async t => {
     { code: 'QUEUE_STORE_FULL' }
   )
   isOver()
-  await folder.store.notes.append(Buffer.from('third'))
+  await folder.store.notes.append(Buffer.from('third'), { sync: false })
   t.deepEqual((await folder.reopen()).notes.map(String), ['first', 'second', 'third'])
 })

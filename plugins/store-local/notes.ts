@@ -1,14 +1,7 @@
 import { join } from 'node:path'
 import { errorText, type Logger, type NoteStore, type StateChange } from '../../src/plugin.ts'
 import { type Files, type OpenFile, readWhole, writeAll } from './files.ts'
-import {
-  encodeFrame,
-  FRAME_BYTES,
-  type NotesName,
-  type NotesRead,
-  parseNotesName,
-  readFrames
-} from './notes-file.ts'
+import { encodeFrame, type NotesName, type NotesRead, parseNotesName, readFrames } from './notes-file.ts'
 import type { LocalState } from './state.ts'
 import { keyChange, ownChange } from './state-rows.ts'
 import { storeError } from './store-error.ts'
@@ -27,6 +20,8 @@ export interface NotesOptions {
   readonly directory: string
   readonly log: Logger
   readonly state: LocalState
+  /** Whether notes are synced when that is asked for. */
+  readonly isSynced: boolean
   /** Called when a note is missing and the files cannot tell so. */
   onLost(): void
 }
@@ -45,6 +40,8 @@ interface NotesFile {
   bytes: number
   /** A note that belonged into it could not be written; nothing more goes into it. */
   isCut: boolean
+  /** It has what is not synced. */
+  isDirty: boolean
 }
 
 /** Notes in files; a new one begins at every open and every checkpoint. */
@@ -58,6 +55,9 @@ export class LocalNotes implements NoteStore {
   /** Set while a new file begins: notes wait for it. */
   #switching: Promise<void> | null = null
   #appending: Promise<void> = Promise.resolve()
+  /** Whether the name of the current file would outlive a power cut. */
+  #isNamed = false
+  #cutBy: unknown = null
 
   constructor(options: NotesOptions) {
     this.#options = options
@@ -92,19 +92,34 @@ export class LocalNotes implements NoteStore {
     return { notes, isLost }
   }
 
-  async append(note: Buffer): Promise<void> {
+  async append(note: Buffer, { sync }: { sync: boolean }): Promise<void> {
     while (this.#switching) await this.#switching
     const target = this.#current!
     const number = this.#nextNumber++
-    if (target.isCut) return
-    const written = writeAll(target.file, [encodeFrame(number, note), note], target.bytes)
-    this.#appending = written.then(
-      () => {
-        target.bytes += FRAME_BYTES + note.length
-      },
-      error => this.#cut(target, error)
-    )
-    await this.#appending
+    if (!target.isCut) {
+      const written = this.#write(target, [encodeFrame(number, note), note], sync)
+      this.#appending = written.catch(error => this.#cut(target, error))
+      await this.#appending
+    }
+    if (sync && target.isCut) throw storeError('notes are not kept before the next checkpoint', this.#cutBy)
+  }
+
+  async #write(target: NotesFile, parts: readonly Buffer[], sync: boolean): Promise<void> {
+    target.isDirty = true
+    await writeAll(target.file, parts, target.bytes)
+    if (sync && this.#options.isSynced) await this.#sync()
+    for (const part of parts) target.bytes += part.length
+  }
+
+  /** Notes are read back up to the first that is missing: a synced one needs all before it. */
+  async #sync(): Promise<void> {
+    if (!this.#isNamed) await this.#options.files.syncDirectory(this.#options.directory)
+    this.#isNamed = true
+    const files = this.#current ? [...this.#older, this.#current] : this.#older
+    for (const each of files.filter(({ isDirty }) => isDirty)) {
+      await each.file.sync()
+      each.isDirty = false
+    }
   }
 
   async checkpoint(changes: () => readonly StateChange[]): Promise<void> {
@@ -150,7 +165,7 @@ export class LocalNotes implements NoteStore {
     const { files } = this.#options
     const found = readFrames(await readWhole(files, name.path), this.#nextNumber)
     const file = await files.open(name.path, 'write')
-    this.#older.push({ ...name, file, bytes: found.end })
+    this.#older.push({ ...name, file, bytes: found.end, isDirty: true })
     if (found.tail !== 'none') await file.truncate(found.end)
     for (const note of found.notes) notes.push(note)
     this.#nextNumber += found.notes.length
@@ -183,7 +198,8 @@ export class LocalNotes implements NoteStore {
     }
     if (this.#current) this.#older.push(this.#current)
     this.#generation = generation
-    this.#current = { generation, path, file, bytes: 0, isCut: false }
+    this.#current = { generation, path, file, bytes: 0, isCut: false, isDirty: false }
+    this.#isNamed = false
     return { generation, number: this.#nextNumber }
   }
 
@@ -191,6 +207,7 @@ export class LocalNotes implements NoteStore {
   async #cut(target: NotesFile, error: unknown): Promise<void> {
     const { files, log, onLost } = this.#options
     target.isCut = true
+    this.#cutBy = error
     log.error(
       { file: target.path, error: errorText(error) },
       'a note could not be written: until the next checkpoint, a restart will act as after a power cut'

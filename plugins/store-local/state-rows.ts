@@ -2,12 +2,13 @@ import type { MetaRow, SessionRow, StateChange, StreamRow, SubscriptionRow } fro
 
 /**
  * Keys and values of the state database. Ids are 8 hexadecimal digits, so that keys sort as ids do; values are
- * JSON, cursors raw bytes.
+ * JSON; cursors, retained messages and wills are raw bytes.
  *
  * ```
  * m!<key>                  meta row of the core         su!<session id>!<filter>  subscription
  * st!<stream id>           stream                       cu!<session id>           cursor
- * se!<session id>          session                      own!<key>                 row of this store
+ * se!<session id>          session                      re!<topic>                retained message
+ * wi!<will id>             will                         own!<key>                 row of this store
  * ```
  *
  * Rule for changing it: rows are JSON and may get more fields; another form of a key needs a new FORMAT_VERSION.
@@ -19,6 +20,8 @@ export interface StateRows {
   readonly sessions: SessionRow[]
   readonly subscriptions: SubscriptionRow[]
   readonly cursors: Map<number, Buffer>
+  readonly retained: Map<string, Buffer>
+  readonly wills: Map<number, Buffer>
 }
 
 /** One write to the database; without a value the key is deleted. */
@@ -35,7 +38,9 @@ export function emptyRows(): StateRows {
     streams: [],
     sessions: [],
     subscriptions: [],
-    cursors: new Map()
+    cursors: new Map(),
+    retained: new Map(),
+    wills: new Map()
   }
 }
 
@@ -45,6 +50,8 @@ export function addRow(rows: StateRows, key: string, value: Buffer): void {
   const id = key.slice(end + 1)
   const table = key.slice(0, end)
   if (table === 'cu') rows.cursors.set(Number.parseInt(id, 16), Buffer.from(value))
+  else if (table === 're') rows.retained.set(id, Buffer.from(value))
+  else if (table === 'wi') rows.wills.set(Number.parseInt(id, 16), Buffer.from(value))
   else if (table === 'm') rows.meta.set(id, JSON.parse(value.toString()))
   else if (table === 'st') rows.streams.push(JSON.parse(value.toString()))
   else if (table === 'se') rows.sessions.push(JSON.parse(value.toString()))
@@ -64,6 +71,10 @@ export function keyChange(change: StateChange): KeyChange {
       return { key: `se!${idKey(change.key)}`, value }
     case 'cursor':
       return { key: `cu!${idKey(change.key)}`, value }
+    case 'retained':
+      return { key: `re!${change.key}`, value }
+    case 'will':
+      return { key: `wi!${idKey(change.key)}`, value }
     case 'subscription':
       return { key: `su!${idKey(change.key.sessionId)}!${change.key.filter}`, value }
   }
@@ -77,7 +88,7 @@ export function ownChange(key: string, row: unknown): KeyChange {
 function rowBytes(change: StateChange): Buffer | null {
   if (change.row === null) return null
   // copied: the core may go on with its own bytes before they are written
-  return change.table === 'cursor' ? Buffer.from(change.row) : json(change.row)
+  return Buffer.isBuffer(change.row) ? Buffer.from(change.row) : json(change.row)
 }
 
 function json(row: unknown): Buffer {

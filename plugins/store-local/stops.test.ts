@@ -41,7 +41,7 @@ test('an open that is stopped at any step loses nothing', async t => {
   await folder.open()
   for (let first = 1; first <= 901; first += 100) await folder.commit(plainBatch(first, 100))
   await folder.store.state.write([{ table: 'meta', key: 'row', row: { value: 1 } }], { sync: true })
-  await folder.store.notes.append(Buffer.from('note'))
+  await folder.store.notes.append(Buffer.from('note'), { sync: false })
   let isOpen = false
   let steps = 0
   for (; !isOpen; steps++) {
@@ -158,7 +158,7 @@ test('folders and files are for the owner only', async t => {
   const store = folder.createStore({ dataDirectory })
   await store.open()
   await store.lane.commit(plainBatch(1, 1))
-  await store.notes.append(Buffer.from('note'))
+  await store.notes.append(Buffer.from('note'), { sync: false })
   for (const name of ['.', 'journal', 'state', 'notes', 'lock'])
     t.is((await stat(join(dataDirectory, name))).mode & 0o777, 0o700, name)
   for (const name of ['journal', 'notes']) {

@@ -50,6 +50,8 @@ class MemoryState implements StateStore {
   readonly #sessions = new Map<number, SessionRow>()
   readonly #subscriptions = new Map<string, SubscriptionRow>()
   readonly #cursors = new Map<number, Buffer>()
+  readonly #retained = new Map<string, Buffer>()
+  readonly #wills = new Map<number, Buffer>()
 
   async write(changes: readonly StateChange[], _options: { sync: boolean }): Promise<void> {
     for (const change of changes) this.#apply(change)
@@ -61,7 +63,9 @@ class MemoryState implements StateStore {
       streams: [...this.#streams.values()],
       sessions: [...this.#sessions.values()],
       subscriptions: [...this.#subscriptions.values()],
-      cursors: new Map(this.#cursors)
+      cursors: new Map(this.#cursors),
+      retained: new Map(this.#retained),
+      wills: new Map(this.#wills)
     }
   }
 
@@ -70,6 +74,9 @@ class MemoryState implements StateStore {
     else if (change.table === 'stream') put(this.#streams, change.key, change.row)
     else if (change.table === 'session') put(this.#sessions, change.key, change.row)
     else if (change.table === 'cursor') put(this.#cursors, change.key, change.row && Buffer.from(change.row))
+    else if (change.table === 'retained')
+      put(this.#retained, change.key, change.row && Buffer.from(change.row))
+    else if (change.table === 'will') put(this.#wills, change.key, change.row && Buffer.from(change.row))
     else put(this.#subscriptions, `${change.key.sessionId}!${change.key.filter}`, change.row)
   }
 }

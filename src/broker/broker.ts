@@ -1,53 +1,51 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { Aedes, type AedesPublishPacket, type Client } from 'aedes'
+import { Aedes } from 'aedes'
 import memory from 'aedes-persistence'
-import mqttPacket from 'mqtt-packet'
 import { errorText, QueueError } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import { Message } from '../wire/message.ts'
+import type { Message } from '../wire/message.ts'
+import {
+  type AedesClient,
+  type HookSubscription,
+  type InsidePacket,
+  membersOf,
+  type Persistence
+} from './aedes-types.ts'
+import { type ClientPort, ClientView, viewOf } from './client-view.ts'
+import { connectLens } from './connect-lens.ts'
+import { guardEvents } from './events.ts'
+import { emitSafely, type Report } from './guard.ts'
+import { Hooks } from './hooks.ts'
+import { type InProcess, isSystem, keptIn } from './inside.ts'
+import { Keeping } from './keeping.ts'
+import { type HookPublish, messageOf, Shown } from './packets.ts'
+import { isWatched, Showing, type ShowingParts } from './showing.ts'
+import { Watchers } from './watchers.ts'
 
-/** A connected client as Aedes and its users know it. */
-export type AedesClient = Client
-
-/** A publish as the authorisation hook sees it. */
-export interface HookPublish {
-  cmd: 'publish'
-  topic: string
-  payload: Buffer
-  qos: 0 | 1 | 2
-  retain: boolean
-  dup: boolean
-  messageId: number
-}
-
-/** A subscription as the authorisation hook sees it. */
-export interface HookSubscription {
-  topic: string
-  qos: 0 | 1 | 2
-}
-
-/** Takes what is published inside the process: wills, `broker.publish`, `$SYS`. */
-export interface InProcess {
-  /** A QoS 1 or 2 message; resolves when it is stored. */
-  store(message: Message, topic: string): Promise<void>
-  /** A QoS 0 message, or one under `$SYS`. */
-  forward(message: Message, topic: string): void
-}
+export type { AedesClient, HookSubscription } from './aedes-types.ts'
+export type { ClientPort, ConnectTerms, HookWill } from './client-view.ts'
+export { assertClientTopic, type InProcess, isSystem } from './inside.ts'
+export type { RetainedView, SessionsView } from './keeping.ts'
+export { type AedesLimits, limitsOf } from './limits.ts'
+export type { HookPublish } from './packets.ts'
+export { Shown } from './packets.ts'
+export { SocketView } from './socket-view.ts'
 
 /** What the broker is told at the start. */
 export interface BrokerOptions {
   readonly brokerId: string
   readonly connectTimeoutMs: number
   readonly log: Logger
-}
-
-interface Persistence {
-  outgoingEnqueueCombi(subscriptions: unknown, packet: AedesPublishPacket): Promise<void>
+  /** An Aedes of the application, which listens; left out: one is made. */
+  readonly aedes?: Aedes | undefined
 }
 
 // its types describe callbacks; what is called here returns promises as well, which is what Aedes uses
 const newMemory = memory as unknown as () => Persistence
+
+/** Those that carry a server already. */
+const ADOPTED = new WeakSet<Aedes>()
 
 /**
  * The one place that knows Aedes. It judges CONNECT, authenticates, answers with CONNACK, keeps the registry of
@@ -56,148 +54,251 @@ const newMemory = memory as unknown as () => Persistence
  */
 export class Broker {
   readonly aedes: Aedes
-  readonly #defaultAuthorizePublish: Aedes['authorizePublish']
-  readonly #defaultAuthorizeSubscribe: Aedes['authorizeSubscribe']
+  readonly #hooks: Hooks
+  readonly #watchers: Watchers
+  readonly #report: Report
+  readonly #handle: Aedes['handle']
+  readonly #close: Aedes['close']
+  readonly #showingParts: ShowingParts
 
-  private constructor(aedes: Aedes) {
+  private constructor(aedes: Aedes, inside: InProcess, log: Logger) {
     this.aedes = aedes
-    this.#defaultAuthorizePublish = aedes.authorizePublish
-    this.#defaultAuthorizeSubscribe = aedes.authorizeSubscribe
-  }
-
-  /** Starts Aedes and takes over what is published inside the process. */
-  static async create(options: BrokerOptions, inside: InProcess): Promise<Broker> {
-    const persistence = newMemory()
-    const aedes = await Aedes.createBroker({
-      id: options.brokerId,
-      persistence,
-      connectTimeout: options.connectTimeoutMs
-    })
-    // an event 'error' without a listener would end the process
+    this.#report = (what, error) => log.error({ err: error }, `${what} failed: ${errorText(error)}`)
+    // without a listener it would end the process
     aedes.on(
       'error' as 'closed',
-      ((error: unknown) => {
-        options.log.error({ err: error }, `Aedes: ${errorText(error)}`)
-      }) as () => void
+      ((error: unknown) => log.error({ err: error }, `Aedes: ${errorText(error)}`)) as () => void
     )
+    // the application is given others in their place
+    this.#handle = aedes.handle
+    this.#close = aedes.close.bind(aedes)
+    const members = membersOf(aedes)
+    this.#hooks = new Hooks(aedes, new Aedes(), connectLens, this.#report)
+    this.#watchers = new Watchers(members.mq, this.#report)
+    this.#showingParts = { aedes, hooks: this.#hooks, watchers: this.#watchers }
+    members.persistence = new Keeping(keptIn(inside), members.persistence)
+    // CONNECT comes without keep alive, which is ours
+    members.keepaliveLimit = 0
+    // sessions are ours, and so is their end
+    members.scheduleSessionExpiry = () => {}
     // a client named like a property of Object must not be found in an empty table
-    for (const table of ['clients', 'brokers'] as const) {
-      Object.setPrototypeOf((aedes as unknown as Record<string, object>)[table], null)
-    }
-    // called and awaited by Aedes for every QoS 1 or 2 message published inside the process
-    persistence.outgoingEnqueueCombi = async (_subscriptions, packet) => {
-      if (!isSystem(packet.topic)) await inside.store(toMessage(packet), packet.topic)
-    }
-    await new Promise<void>(resolve => {
-      aedes.subscribe(
-        '#',
-        (packet, done) => {
-          try {
-            if (packet.qos === 0 || isSystem(packet.topic)) inside.forward(toMessage(packet, 0), packet.topic)
-          } catch (error) {
-            // thrown on, it would end the process
-            options.log.error({ err: error }, `a message from inside was dropped: ${errorText(error)}`)
-          }
-          done()
-        },
-        resolve
-      )
-    })
-    return new Broker(aedes)
+    for (const table of [members.clients, members.brokers]) Object.setPrototypeOf(table, null)
+    guardEvents(aedes, this.#report)
+  }
+
+  /**
+   * Starts Aedes, or adopts the one of the application, and takes over what is published inside the process.
+   * @throws QueueError QUEUE_CONFIG_INVALID: the given Aedes does not listen, or carries a server already.
+   */
+  static async create(options: BrokerOptions, inside: InProcess): Promise<Broker> {
+    const aedes = options.aedes ?? (await newAedes(options))
+    assertFit(aedes)
+    ADOPTED.add(aedes)
+    const broker = new Broker(aedes, inside, options.log)
+    await broker.#listenInside(inside)
+    return broker
   }
 
   /** The version of Aedes this server stands on. */
   get aedesVersion(): string {
-    return (this.aedes as unknown as { version: string }).version
+    return membersOf(this.aedes).version
   }
 
-  /** Gives a connection to Aedes; the client's id is known once its CONNACK is. */
-  handle(stream: Duplex, request?: IncomingMessage): AedesClient {
-    return this.aedes.handle(stream, request)
+  // ---- connections
+
+  /**
+   * Gives a connection to Aedes; the client's id is known once its CONNACK is.
+   * @param port what the client object asks the connection for.
+   */
+  handle(stream: Duplex, request?: IncomingMessage, port?: ClientPort): AedesClient {
+    const client = this.#handle(stream, request)
+    if (port) new ClientView(client, port, this.#report)
+    return client
   }
+
+  /** The session of a client is open: listeners hear of it, and of the CONNACK that was sent. @param connack its packet. */
+  opened(client: AedesClient, connack: Buffer): void {
+    viewOf(client)?.open(connack)
+  }
+
+  /** The connection of a client is over. */
+  closed(client: AedesClient): void {
+    viewOf(client)?.close()
+  }
+
+  // ---- hooks
 
   /** Whether publishes must be shown to a hook: the default one only guards `$SYS`, and so do we. */
   get hasPublishHook(): boolean {
-    return this.aedes.authorizePublish !== this.#defaultAuthorizePublish
+    return this.#hooks.isSet('authorizePublish')
   }
 
   get hasSubscribeHook(): boolean {
-    return this.aedes.authorizeSubscribe !== this.#defaultAuthorizeSubscribe
+    return this.#hooks.isSet('authorizeSubscribe')
+  }
+
+  /** Whether each delivery must be shown to a hook. */
+  get hasForwardHook(): boolean {
+    return this.#hooks.isSet('authorizeForward')
   }
 
   /**
    * Asks the hook about a publish; it may change the packet.
-   * @param done called once, perhaps during the call, with the error when it refuses.
+   * @param client null: a will whose client is gone. @param done called once, perhaps during the call, with the error
+   * when it refuses.
    */
-  authorizePublish(client: AedesClient, packet: HookPublish, done: (error: Error | null) => void): void {
-    try {
-      this.aedes.authorizePublish(client, packet, error => done(error ?? null))
-    } catch (error) {
-      done(error as Error)
-    }
+  authorizePublish(
+    client: AedesClient | null,
+    packet: HookPublish,
+    done: (error: Error | null) => void
+  ): void {
+    this.aedes.authorizePublish(client, packet as never, error => done(error ?? null))
   }
 
   /**
-   * Asks the hook about a subscription.
-   * @returns the granted QoS; null when it is refused. Never rejects: a hook that throws refuses.
+   * Asks the hook about a will that is to be sent.
+   * @param client null after a restart.
+   * @returns what is to be sent; null when it is refused. Never rejects.
    */
-  authorizeSubscribe(client: AedesClient, subscription: HookSubscription): Promise<number | null> {
-    if (!this.hasSubscribeHook) return Promise.resolve(subscription.qos)
+  authorizeWill(message: Message, client: AedesClient | null): Promise<Message | null> {
+    if (!this.hasPublishHook) return Promise.resolve(message)
+    const shown = new Shown(message)
     return new Promise(resolve => {
-      try {
-        this.aedes.authorizeSubscribe(client, subscription, (error, granted) =>
-          resolve(error || !granted ? null : granted.qos)
-        )
-      } catch {
-        resolve(null)
-      }
+      this.authorizePublish(client, shown.packet, error => resolve(error ? null : this.#changed(shown)))
     })
   }
 
+  /**
+   * Asks the hook about a subscription; it may change it.
+   * @returns what is granted; null when it is refused. Never rejects: a hook that throws refuses.
+   */
+  authorizeSubscription(
+    client: AedesClient,
+    subscription: HookSubscription
+  ): Promise<HookSubscription | null> {
+    if (!this.hasSubscribeHook) return Promise.resolve(subscription)
+    return new Promise(resolve => {
+      this.aedes.authorizeSubscribe(client, subscription as never, (error, granted) => {
+        if (error) this.clientError(client, error)
+        resolve(error || !granted ? null : (granted as HookSubscription))
+      })
+    })
+  }
+
+  /** The granted QoS; null when a subscription is refused. See {@link authorizeSubscription}. */
+  async authorizeSubscribe(client: AedesClient, subscription: HookSubscription): Promise<number | null> {
+    return (await this.authorizeSubscription(client, subscription))?.qos ?? null
+  }
+
+  /**
+   * Asks the hook `authorizeForward` about a delivery.
+   * @returns the message to deliver in its place, which may have another topic, payload, properties or QoS; null when
+   * it is not to be delivered.
+   */
+  forward(client: AedesClient, message: Message): Message | null {
+    const shown = new Shown(message)
+    const packet = this.#hooks.forward(client, shown.packet as InsidePacket)
+    return packet && this.#changed(shown, packet)
+  }
+
+  /** What a hook has made of a packet; null when that is no message. */
+  #changed(shown: Shown, packet?: HookPublish): Message | null {
+    try {
+      return shown.message(packet)
+    } catch (error) {
+      this.#report('a packet that a hook has changed', error)
+      return null
+    }
+  }
+
+  // ---- what the process sees
+
+  /** Whether anybody in the process wants to see what clients publish. */
+  get isObserved(): boolean {
+    return isWatched(this.#showingParts)
+  }
+
+  /** Shows the publishes of one client to the process. @param port told when it is ready for more. */
+  showing(client: AedesClient, port: Pick<ClientPort, 'shown'>): Showing {
+    return new Showing(this.#showingParts, client, error => port.shown(error))
+  }
+
+  /** Whether anybody wants to hear of acks. */
+  get wantsAcks(): boolean {
+    return this.aedes.listenerCount('ack') > 0
+  }
+
+  /** A client acked a delivery. @param packetId of it; the PUBREL that belongs to a QoS 2 one is told. */
+  acked(client: AedesClient, message: Message, packetId: number): void {
+    const packet =
+      message.qos === 2
+        ? { cmd: 'pubrel', messageId: packetId }
+        : { ...new Shown(message).packet, messageId: packetId }
+    this.emit('ack', packet, client)
+  }
+
+  /** Filters were subscribed to. @param subscriptions with the granted QoS; 128: refused. */
+  subscribed(client: AedesClient, subscriptions: readonly HookSubscription[]): void {
+    this.emit('subscribe', subscriptions, client)
+    this.#announce('new/subscribes', client, subscriptions)
+  }
+
+  unsubscribed(client: AedesClient, filters: readonly string[]): void {
+    this.emit('unsubscribe', filters, client)
+    this.#announce('new/unsubscribes', client, filters)
+  }
+
+  /** Something went wrong with a client that stays connected; an error that ends its connection Aedes tells itself. */
+  clientError(client: AedesClient, error: Error): void {
+    this.emit('clientError', client, error)
+  }
+
   /** Tells listeners of an event that Aedes itself does not see any more. */
-  emit(
-    event: 'subscribe' | 'unsubscribe' | 'publish' | 'ack' | 'ping' | 'keepaliveTimeout',
-    ...args: unknown[]
-  ): void {
-    if (this.aedes.listenerCount(event) > 0) this.aedes.emit(event as string, ...args)
+  emit(event: string, ...args: unknown[]): void {
+    if (this.aedes.listenerCount(event as 'ack') > 0) emitSafely(this.aedes, event, args, this.#report)
   }
 
   /** Closes all clients and stops Aedes. */
   close(): Promise<void> {
-    return new Promise(resolve => this.aedes.close(resolve))
+    return new Promise(resolve => this.#close(resolve))
+  }
+
+  // ---- inside
+
+  #announce(topic: string, { id }: AedesClient, subs: unknown): void {
+    const payload = JSON.stringify({ clientId: id, subs })
+    this.aedes.publish(
+      { cmd: 'publish', topic: `$SYS/${this.aedes.id}/${topic}`, payload, qos: 0, dup: false, retain: false },
+      () => {}
+    )
+  }
+
+  async #listenInside(inside: InProcess): Promise<void> {
+    await this.#watchers.onInside('#', (packet, done) => {
+      try {
+        const isStored = packet.qos > 0 || packet.retain
+        if (isSystem(packet.topic) || !isStored) {
+          inside.forward(messageOf({ ...packet, qos: 0 }), packet.topic)
+        }
+      } catch (error) {
+        this.#report(`a publish to ${packet.topic} in the process`, error)
+      }
+      done()
+    })
   }
 }
 
-/** Topics that the server itself publishes and nobody else may. */
-export function isSystem(topic: string): boolean {
-  return topic.startsWith('$SYS/')
+async function newAedes({ brokerId, connectTimeoutMs }: BrokerOptions): Promise<Aedes> {
+  return await Aedes.createBroker({
+    id: brokerId,
+    persistence: newMemory(),
+    connectTimeout: connectTimeoutMs
+  })
 }
 
-/** Whether a client may publish to a topic at all, hooks apart. */
-export function assertClientTopic(topic: string): void {
-  if (!topic.startsWith('$')) return
-  const problem = `clients cannot publish to ${JSON.stringify(topic)}: topics that begin with $ are the server's`
-  throw new QueueError('QUEUE_NOT_AUTHORIZED', { detail: { problem } })
-}
-
-function toMessage(packet: AedesPublishPacket, qos: number = packet.qos): Message {
-  const properties = { ...packet.properties } as NonNullable<typeof packet.properties> & {
-    willDelayInterval?: number
-  }
-  delete properties.willDelayInterval // [MQTT-3.3.2] not a property of PUBLISH
-  const isV5 = Object.keys(properties).length > 0
-  const bytes = mqttPacket.generate(
-    {
-      cmd: 'publish',
-      topic: packet.topic,
-      payload: packet.payload,
-      qos: qos as 0 | 1 | 2,
-      retain: packet.retain,
-      dup: false,
-      ...(qos > 0 ? { messageId: 1 } : {}),
-      ...(isV5 ? { properties } : {})
-    },
-    { protocolVersion: isV5 ? 5 : 4 }
-  )
-  return new Message(bytes, 0, bytes.length, isV5)
+function assertFit(aedes: Aedes): void {
+  const problem = ADOPTED.has(aedes) ? 'carries a server already' : aedes.closed ? 'does not listen' : null
+  if (!problem) return
+  const detail = { key: 'aedes', origin: 'the given broker', problem }
+  throw new QueueError('QUEUE_CONFIG_INVALID', { detail })
 }

@@ -92,7 +92,74 @@ export const SETTING_SCHEMAS = {
     maximum: 65_535,
     default: 100,
     description:
-      'Most QoS 1 messages sent to a session and not yet acked. MQTT 5 clients may ask for fewer (Receive Maximum).'
+      'Most messages of QoS 1 and 2 sent to a session and not yet acked. MQTT 5 clients may ask for fewer (Receive Maximum).'
+  },
+  receiveMaximum: {
+    type: 'integer',
+    minimum: 1,
+    maximum: 65_535,
+    default: 65_535,
+    description:
+      'Most publishes of QoS 1 and 2 that a client may send before their acks. MQTT 5 clients are told (Receive Maximum); whoever sends more is disconnected.'
+  },
+  sessionExpirySeconds: {
+    type: 'integer',
+    minimum: 0,
+    maximum: 4_294_967_294,
+    default: 0,
+    description:
+      'Seconds after its disconnect that the session of a client of MQTT 3.1 or 3.1.1 is kept when it asks for one that lasts. 0: for ever.'
+  },
+  maxSessionExpirySeconds: {
+    type: 'integer',
+    minimum: 0,
+    maximum: 4_294_967_294,
+    default: 0,
+    description:
+      'Most seconds after its disconnect that the session of a client of MQTT 5 is kept; one that asks for more is told. 0: as long as it asks for.'
+  },
+  willGraceSeconds: {
+    type: 'integer',
+    minimum: 0,
+    maximum: 86_400,
+    default: 10,
+    description:
+      'Seconds after a start that a client which was connected when the server stopped has to resume its session before its will is sent.'
+  },
+  maxKeepAliveSeconds: {
+    type: 'integer',
+    minimum: 0,
+    maximum: 65_535,
+    default: 0,
+    description:
+      'Longest keep alive of a client of MQTT 5; one that asks for more, or for none, is told (Server Keep Alive). 0: as it asks.'
+  },
+  topicAliasMaximum: {
+    type: 'integer',
+    minimum: 0,
+    maximum: 65_535,
+    default: 32,
+    description: 'Topic aliases that a client of MQTT 5 may use on a connection. 0: none.'
+  },
+  maxTopicAliases: {
+    type: 'integer',
+    minimum: 0,
+    maximum: 65_535,
+    default: 32,
+    description:
+      'Topic aliases used towards a client of MQTT 5 on a connection, as far as it takes them. 0: none.'
+  },
+  checkPayloadFormat: {
+    type: 'boolean',
+    default: false,
+    description:
+      'Whether a payload that is said to be UTF-8 (Payload Format Indicator) is looked at, and refused when it is not.'
+  },
+  responseInformation: {
+    type: 'string',
+    default: '',
+    description:
+      'What a client of MQTT 5 is told that asks for Response Information, such as the prefix of its response topics. Empty: nothing.'
   },
   maxPacketBytes: {
     type: 'integer',

@@ -3,8 +3,11 @@ import type { Logger } from '../log.ts'
 import type { NoteStore } from '../store/store.ts'
 import { encodeCursor } from './cursor.ts'
 import type { NoteBook } from './notes.ts'
+import type { ReplayMark } from './replay.ts'
+import type { Retained } from './retained.ts'
 import { cursorChange } from './rows.ts'
 import type { Session } from './session.ts'
+import type { Wills } from './wills.ts'
 
 /** Above this size of notes a checkpoint does not wait for its time. */
 const MAX_NOTE_BYTES = 16 * 1024 * 1024
@@ -13,10 +16,18 @@ const MAX_NOTE_BYTES = 16 * 1024 * 1024
 export interface CheckpointOptions {
   readonly store: NoteStore
   readonly notes: NoteBook
+  readonly retained: Retained
+  readonly wills: Wills
+  readonly mark: ReplayMark
+  /** Sequence of the last message on stable storage. */
+  readonly headSequence: () => number
   readonly log: Logger
 }
 
-/** Writes the cursors of all sessions that changed into the state, so that the notes before are not needed any more. */
+/**
+ * Writes the cursors of all sessions that changed and the retained messages into the state, so that notes and messages
+ * before are not needed any more to know them.
+ */
 export class Checkpoint {
   readonly #options: CheckpointOptions
   #running: Promise<void> | null = null
@@ -44,16 +55,27 @@ export class Checkpoint {
 
   /** The same, for the start: @throws QueueError QUEUE_STORE_FULL, QUEUE_STORE_FAILED */
   async runOrFail(): Promise<void> {
-    const { store, notes } = this.#options
-    if (!notes.hasChanged && store.sizeBytes() === 0) return
+    const { store, notes, retained, wills, mark, headSequence } = this.#options
+    if (!notes.hasChanged && store.sizeBytes() === 0 && !mark.isBehind) return
+    if (retained.isFarBehind) await retained.flush()
     let taken: readonly Session[] = []
+    let topics: readonly string[] = []
+    let gone: readonly number[] = []
+    let through = mark.through
     try {
       await store.checkpoint(() => {
         taken = notes.takeChanged().filter(session => !session.isEnded)
-        return taken.map(session => cursorChange(session, encodeCursor(session)))
+        topics = retained.takeDirty()
+        gone = wills.takeGone()
+        through = headSequence()
+        const cursors = taken.map(session => cursorChange(session, encodeCursor(session)))
+        return [...cursors, ...retained.changes(topics), ...wills.goneChanges(gone), mark.change(through)]
       })
+      mark.through = through
     } catch (cause) {
       for (const session of taken) notes.touch(session)
+      retained.taint(topics)
+      wills.taint(gone)
       throw cause
     }
   }

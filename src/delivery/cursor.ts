@@ -1,8 +1,16 @@
 import { ByteReader, ByteWriter } from '../wire/bytes.ts'
 import type { Session } from './session.ts'
 
-/** Rule for changing the row: a new layout gets a new version; this one is read for ever. */
-const CURSOR_VERSION = 1
+/** Rule for changing the row: a new layout gets a new version; the old ones are read for ever. */
+const CURSOR_VERSION = 2
+
+/** A delivery that is inflight, as it is kept. */
+export interface PendingDelivery {
+  readonly counter: number
+  readonly sequence: number
+  /** Bits of `ENTRY`. */
+  readonly flags: number
+}
 
 /** How far a session is. */
 export interface Cursor {
@@ -13,7 +21,9 @@ export interface Cursor {
   readonly reservedCounter: number
   readonly suspects: number
   /** Sent and not acked, oldest first. */
-  readonly pending: readonly { readonly counter: number; readonly sequence: number }[]
+  readonly pending: readonly PendingDelivery[]
+  /** Packet ids of the session's own QoS 2 publishes, with the sequence of the message. */
+  readonly inbound: readonly { readonly packetId: number; readonly sequence: number }[]
 }
 
 /** The cursor of a session as it stands. */
@@ -29,9 +39,15 @@ export function encodeCursor(session: Session): Buffer {
   out.number(session.suspects).number(pending.length)
   let last = { counter: 0, sequence: 0 }
   for (const entry of pending) {
-    out.signed(entry.counter - last.counter).signed(entry.sequence - last.sequence)
+    out
+      .signed(entry.counter - last.counter)
+      .signed(entry.sequence - last.sequence)
+      .number(entry.flags)
     last = entry
   }
+  const inbound = [...session.inbound.storedIds()]
+  out.number(inbound.length)
+  for (const { packetId, sequence } of inbound) out.number(packetId).number(sequence)
   return out.take()
 }
 
@@ -39,19 +55,27 @@ export function encodeCursor(session: Session): Buffer {
 export function decodeCursor(row: Buffer): Cursor {
   const input = new ByteReader(row)
   const version = input.number()
-  if (version !== CURSOR_VERSION)
+  if (version > CURSOR_VERSION || version < 1)
     throw new RangeError(`a cursor has version ${version}, not ${CURSOR_VERSION}`)
   const frontier = input.number()
   const nextCounter = input.number()
   const reservedCounter = input.number()
   const suspects = input.number()
-  const pending: { counter: number; sequence: number }[] = []
+  const pending: PendingDelivery[] = []
   let counter = 0
   let sequence = 0
   for (let left = input.number(); left > 0; left--) {
     counter += input.signed()
     sequence += input.signed()
-    pending.push({ counter, sequence })
+    pending.push({ counter, sequence, flags: version > 1 ? input.number() : 0 })
   }
-  return { frontier, nextCounter, reservedCounter, suspects, pending }
+  return { frontier, nextCounter, reservedCounter, suspects, pending, inbound: readInbound(input, version) }
+}
+
+function readInbound(input: ByteReader, version: number): Cursor['inbound'] {
+  if (version === 1) return []
+  return Array.from({ length: input.number() }, () => ({
+    packetId: input.number(),
+    sequence: input.number()
+  }))
 }

@@ -1,8 +1,12 @@
 import type { Route } from '../routing/router.ts'
 import type { Message } from '../wire/message.ts'
-import { PUBLISH } from '../wire/publish.ts'
+import { PUBLISH, RETAIN_BIT } from '../wire/publish.ts'
 import type { Outlet } from './outlet.ts'
+import type { Session } from './session.ts'
 import type { Subscription } from './subscription.ts'
+import { PLAIN, type Wanted, wantedBy } from './wanted.ts'
+
+const [PLAIN_0] = PLAIN as [Wanted, ...Wanted[]]
 
 /**
  * Sends messages that no store keeps for the receiver: a QoS 0 publish to all connected subscribers, and a committed
@@ -19,13 +23,13 @@ export class FanOut {
         const { outlet } = session
         if (!outlet || session.lastFanOut === round) continue
         session.lastFanOut = round
-        outlet.publishUnacked(message.form(outlet.isV5, false), PUBLISH)
+        send(session, outlet, route, message)
         if (outlet.isCrowded) crowded(outlet)
       }
     }
   }
 
-  /** A committed message, for subscriptions of QoS 0: sessions that get it with QoS 1 are left out. */
+  /** A committed message, for subscriptions of QoS 0: sessions that get it with QoS 1 or 2 are left out. */
   committed(route: Route<Subscription>, message: Message): void {
     const round = ++this.#round
     for (const { online, online0 } of route.streams) {
@@ -34,12 +38,17 @@ export class FanOut {
         const { outlet } = session
         if (qos > 0 || !outlet || session.lastFanOut === round) continue
         session.lastFanOut = round
-        if (!hasDurable(route, session.subscriptions)) {
-          outlet.publishUnacked(message.form(outlet.isV5, false), PUBLISH)
-        }
+        if (!hasDurable(route, session.subscriptions)) send(session, outlet, route, message)
       }
     }
   }
+}
+
+function send(session: Session, outlet: Outlet, route: Route<Subscription>, message: Message): void {
+  const wanted = session.specials > 0 ? wantedBy(session, route.streams, message) : PLAIN_0
+  if (!wanted) return
+  const bits = wanted.keepsRetain && message.isRetained ? RETAIN_BIT : 0 // [MQTT-3.3.1-12], [MQTT-3.3.1-13]
+  outlet.publishUnacked(message, wanted.identifiers, PUBLISH | bits)
 }
 
 function hasDurable(route: Route<Subscription>, own: ReadonlyMap<string, Subscription>): boolean {

@@ -1,10 +1,22 @@
 const PACKET_IDS = 65_535
 
+/** What an inflight entry is, as bits; they stand in notes and cursors, so they never change. */
+export const ENTRY = {
+  /** Sent with QoS 2: it ends with PUBCOMP. */
+  qos2: 1,
+  /** PUBREC has come: only PUBREL is sent for it, never the message. */
+  released: 2,
+  /** A retained message sent because of a subscribe: its sequence says nothing of how far the session is. */
+  aside: 4
+} as const
+
 /** A message that was sent and is not acked. */
 export interface InflightEntry {
   /** Grows by at least one with every first delivery of a session; the packet id follows from it. */
   readonly counter: number
   readonly sequence: number
+  /** Bits of {@link ENTRY}. */
+  flags: number
   /** Whether it was sent on the present connection. */
   isSent: boolean
 }
@@ -21,7 +33,7 @@ export function packetIdOf(counter: number): number {
 export class Inflight {
   /** In order of insertion, which is the order of counters. */
   readonly #byId = new Map<number, InflightEntry>()
-  /** Entries whose message the store has lost; the client may hold their packet ids still. */
+  /** Entries whose message is gone; the client may hold their packet ids still. */
   readonly #lost = new Map<number, InflightEntry>()
   #nextCounter = 0
   #outstanding = 0
@@ -44,6 +56,11 @@ export class Inflight {
 
   set nextCounter(counter: number) {
     this.#nextCounter = counter
+  }
+
+  /** What is inflight under a packet id. */
+  get(packetId: number): InflightEntry | undefined {
+    return this.#byId.get(packetId)
   }
 
   /** All entries, oldest first. */
@@ -69,7 +86,7 @@ export class Inflight {
     }
   }
 
-  /** The message of {@link nextResend} is gone from the store: it is not sent, and its packet id is set aside. */
+  /** The message of {@link nextResend} is gone: it is not sent, and its packet id is set aside. */
   lose(): void {
     const entry = this.#resend.pop()
     if (!entry) return
@@ -79,12 +96,17 @@ export class Inflight {
   }
 
   /** Enters a first delivery under `nextCounter`, which must be free, and returns its packet id. */
-  send(sequence: number): number {
+  send(sequence: number, flags = 0): number {
     const counter = this.#nextCounter++
     const packetId = packetIdOf(counter)
-    this.#byId.set(packetId, { counter, sequence, isSent: true })
+    this.#byId.set(packetId, { counter, sequence, flags, isSent: true })
     this.#outstanding++
     return packetId
+  }
+
+  /** PUBREC has come for an entry. */
+  release(entry: InflightEntry): void {
+    entry.flags |= ENTRY.released
   }
 
   /** Takes an entry out; undefined when nothing is inflight under this packet id. */
@@ -127,8 +149,8 @@ export class Inflight {
   }
 
   /** Puts back an entry found in the store; call in order of counters. */
-  restore(counter: number, sequence: number): void {
-    this.#byId.set(packetIdOf(counter), { counter, sequence, isSent: false })
+  restore(counter: number, sequence: number, flags = 0): void {
+    this.#byId.set(packetIdOf(counter), { counter, sequence, flags, isSent: false })
     if (counter >= this.#nextCounter) this.#nextCounter = counter + 1
   }
 }

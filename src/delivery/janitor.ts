@@ -2,7 +2,9 @@ import { errorText } from '../errors.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { Logger } from '../log.ts'
 import type { Router } from '../routing/router.ts'
-import type { LaneStore, Owed } from '../store/store.ts'
+import { type LaneStore, type Owed, REPLAY_STREAM } from '../store/store.ts'
+import { ENTRY } from './inflight.ts'
+import type { ReplayMark } from './replay.ts'
 import type { Sessions } from './sessions.ts'
 import type { Subscription } from './subscription.ts'
 
@@ -12,6 +14,7 @@ export interface JanitorOptions {
   readonly journal: Journal
   readonly router: Router<Subscription>
   readonly sessions: Sessions
+  readonly mark: ReplayMark
   readonly log: Logger
 }
 
@@ -48,7 +51,7 @@ export class Janitor {
    */
   #owed(): Owed {
     const head = this.#options.journal.headSequence
-    const low = new Map<number, number>()
+    const low = new Map<number, number>([[REPLAY_STREAM, this.#options.mark.through]])
     for (const stream of this.#options.router.streams) {
       const sequence = stream.lowSequence()
       low.set(stream.streamId, sequence)
@@ -56,7 +59,9 @@ export class Janitor {
     }
     const pending: number[] = []
     for (const session of this.#options.sessions.all()) {
-      for (const entry of session.inflight.entries()) pending.push(entry.sequence)
+      for (const { sequence, flags } of session.inflight.entries()) {
+        if ((flags & ENTRY.released) === 0) pending.push(sequence)
+      }
     }
     pending.sort((a, b) => a - b)
     return { above: streamId => Math.min(low.get(streamId) ?? head, head), pending }

@@ -1,20 +1,13 @@
 import { errorText } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { NoteStore } from '../store/store.ts'
-import { ByteReader, ByteWriter } from '../wire/bytes.ts'
+import { encodeNote, needsSync, newPage, type Page } from './note-format.ts'
 import type { Session } from './session.ts'
 
-/** Kinds of entries in a note. Rule for changing them: old kinds keep their meaning; a new meaning is a new kind. */
-const SENT = 1
-const ACKED = 2
 /** Acks wait this long for company; what is lost with them is sent again. */
 const ACK_DELAY_MS = 20
-
-interface Page {
-  /** First counter and sequences of first deliveries since the last note; counters run on without a gap. */
-  runs: { counter: number; sequences: number[] }[]
-  acked: number[]
-}
+/** What must be synced and could not be is tried again after this. */
+const RETRY_MS = 500
 
 /** What the note book works with. */
 export interface NoteBookOptions {
@@ -27,16 +20,25 @@ export interface NoteBookOptions {
   readonly written: () => void
 }
 
+/** The page of a session, and what of it must be synced. */
+interface OpenPage {
+  readonly page: Page
+  /** The same entries again, as far as they must be synced; null when none must. */
+  synced: Page | null
+}
+
 /**
  * Notes of what is about to be sent and what was acked, for all sessions together: one write a turn, before the bytes
- * leave. After a kill of the process they tell exactly what was inflight, under which packet ids.
+ * leave. After a kill of the process they tell exactly what was inflight, under which packet ids. What "exactly once"
+ * rests on (QoS 2: what was sent, PUBREC, PUBREL) is synced as well. @see MQTT 5.0 section 4.3.3
  */
 export class NoteBook {
   readonly #options: NoteBookOptions
-  #pages = new Map<Session, Page>()
+  #pages = new Map<Session, OpenPage>()
   /** Sessions whose state changed since the last checkpoint. */
   #changed = new Set<Session>()
-  #hasSent = false
+  #isUrgent = false
+  #isSyncing = false
   #isWriting = false
   /** Somebody asked for a note while one was being written. */
   #isAsked = false
@@ -45,6 +47,7 @@ export class NoteBook {
   /** Notes are counted from 1; the present pages become note `#next`. */
   #next = 1
   #written = 0
+  #synced = 0
   #idle: (() => void)[] = []
 
   constructor(options: NoteBookOptions) {
@@ -61,21 +64,41 @@ export class NoteBook {
     return this.#written
   }
 
-  /** A first delivery is about to be sent. */
-  sent(session: Session, counter: number, sequence: number): void {
+  /** The last note up to which all that must be synced is. */
+  get syncedNote(): number {
+    return this.#synced
+  }
+
+  /** A first delivery is about to be sent. @param flags bits of `ENTRY`. */
+  sent(session: Session, counter: number, sequence: number, flags: number): void {
     if (!this.#options.store) return
-    const { runs } = this.#page(session)
-    const run = runs[runs.length - 1]
-    if (run && run.counter + run.sequences.length === counter) run.sequences.push(sequence)
-    else runs.push({ counter, sequences: [sequence] })
-    this.#hasSent = true
+    const open = this.#page(session)
+    addRun(open.page, counter, sequence, flags)
+    if (needsSync(flags)) addRun(this.#sync(session, open), counter, sequence, flags)
+    this.#isUrgent = true
+  }
+
+  /** PUBREC has come; PUBREL waits for the note. */
+  released(session: Session, counter: number): void {
+    if (!this.#options.store) return
+    const open = this.#page(session)
+    open.page.released.push(counter)
+    this.#sync(session, open).released.push(counter)
+  }
+
+  /** PUBREL has come for the message with this sequence; PUBCOMP waits for the note. */
+  inboundFree(session: Session, sequence: number): void {
+    if (!this.#options.store) return
+    const open = this.#page(session)
+    open.page.inboundFree.push(sequence)
+    this.#sync(session, open).inboundFree.push(sequence)
   }
 
   /** A delivery was acked. */
-  acked(session: Session, sequence: number): void {
+  acked(session: Session, counter: number): void {
     if (!this.#options.store) return
-    this.#page(session).acked.push(sequence)
-    if (this.#isTimed || this.#hasSent) return
+    this.#page(session).page.acked.push(counter)
+    if (this.#isTimed || this.#isUrgent) return
     this.#isTimed = true
     this.#options.later(ACK_DELAY_MS, () => {
       this.#isTimed = false
@@ -83,9 +106,9 @@ export class NoteBook {
     })
   }
 
-  /** End of a turn: writes a note when something is about to be sent. */
+  /** End of a turn: writes a note when something waits for it. */
   endTurn(): void {
-    if (this.#hasSent) this.write()
+    if (this.#isUrgent) this.write()
   }
 
   /** Writes what there is; when a note is being written, afterwards. */
@@ -95,22 +118,31 @@ export class NoteBook {
     if (!store || this.#isWriting || this.#pages.size === 0) return
     const pages = this.#pages
     const note = this.#next++
+    const sync = this.#isSyncing
     this.#pages = new Map()
-    this.#hasSent = false
+    this.#isUrgent = false
+    this.#isSyncing = false
     this.#isWriting = true
-    void store
-      .append(encodeNote(pages))
-      .catch((cause: unknown) => this.#failed(cause))
-      .then(() => {
-        this.#isWriting = false
-        this.#written = note
-        this.#options.written()
-        if (this.#isAsked || this.#hasSent || this.#idle.length > 0) this.write()
-        if (!this.#isWriting) for (const resolve of this.#idle.splice(0)) resolve()
-      })
+    store.append(encodeNote(idsOf(pages)), { sync }).then(
+      () => this.#finish(note, true),
+      (cause: unknown) => {
+        this.#failed(cause)
+        this.#carryOver(pages)
+        this.#finish(note, !sync)
+      }
+    )
   }
 
-  /** Resolves when everything noted so far is written. */
+  #finish(note: number, isSafe: boolean): void {
+    this.#isWriting = false
+    this.#written = note
+    if (isSafe) this.#synced = note
+    this.#options.written()
+    if (isSafe && (this.#isAsked || this.#isUrgent || this.#idle.length > 0)) this.write()
+    if (!this.#isWriting) for (const resolve of this.#idle.splice(0)) resolve()
+  }
+
+  /** Resolves when everything noted so far is written, or could not be. */
   drained(): Promise<void> {
     this.write()
     if (!this.#isWriting && this.#pages.size === 0) return Promise.resolve()
@@ -134,67 +166,77 @@ export class NoteBook {
     if (this.#options.store) this.#changed.add(session)
   }
 
-  #page(session: Session): Page {
-    let page = this.#pages.get(session)
-    if (!page) {
-      page = { runs: [], acked: [] }
-      this.#pages.set(session, page)
+  #page(session: Session): OpenPage {
+    let open = this.#pages.get(session)
+    if (!open) {
+      open = { page: newPage(), synced: null }
+      this.#pages.set(session, open)
       this.#changed.add(session)
     }
-    return page
+    return open
+  }
+
+  #sync(session: Session, open: OpenPage): Page {
+    this.#isSyncing = true
+    this.#isUrgent = true
+    session.syncNote = this.#next
+    open.synced ??= newPage()
+    return open.synced
   }
 
   /** Delivery goes on: a full disk is emptied by reading. The store marks that notes are missing. */
   #failed(cause: unknown): void {
     if (this.#hasFailed) return
     this.#hasFailed = true
-    const text = `deliveries cannot be noted (${errorText(cause)}): they go on, but after a crash some may come twice`
+    const text = `deliveries cannot be noted (${errorText(cause)}): they go on, but after a crash some may come twice; QoS 2 waits`
     this.#options.log.error({ err: cause }, text)
   }
-}
 
-function encodeNote(pages: ReadonlyMap<Session, Page>): Buffer {
-  const out = new ByteWriter()
-  for (const [{ sessionId }, { runs, acked }] of pages) {
-    for (const { counter, sequences } of runs) {
-      out.number(SENT).number(sessionId).number(sequences.length).number(counter)
-      writeDeltas(out, sequences)
+  /** What had to be synced and was not goes into the next note, before anything else. */
+  #carryOver(failed: ReadonlyMap<Session, OpenPage>): void {
+    const later = this.#pages
+    this.#pages = new Map()
+    for (const [session, { synced }] of failed) {
+      if (!synced || session.isEnded) continue
+      this.#pages.set(session, { page: copyOf(synced), synced })
+      this.#isSyncing = true
     }
-    if (acked.length === 0) continue
-    out.number(ACKED).number(sessionId).number(acked.length)
-    writeDeltas(out, acked)
-  }
-  return out.take()
-}
-
-function writeDeltas(out: ByteWriter, sequences: readonly number[]): void {
-  let last = 0
-  for (const sequence of sequences) {
-    out.signed(sequence - last)
-    last = sequence
+    for (const [session, open] of later) this.#pages.set(session, join(this.#pages.get(session), open))
+    if (this.#isSyncing) this.#options.later(RETRY_MS, () => this.write())
   }
 }
 
-/** Takes the entries of notes read back. */
-export interface NoteVisitor {
-  sent(sessionId: number, counter: number, sequence: number): void
-  acked(sessionId: number, sequence: number): void
+function addRun({ runs }: Page, counter: number, sequence: number, flags: number): void {
+  const run = runs[runs.length - 1]
+  if (run && run.flags === flags && run.counter + run.sequences.length === counter)
+    run.sequences.push(sequence)
+  else runs.push({ flags, counter, sequences: [sequence] })
 }
 
-/** Reads a note. Throws RangeError when it is cut off. */
-export function readNote(note: Buffer, visitor: NoteVisitor): void {
-  const input = new ByteReader(note)
-  while (!input.isAtEnd) {
-    const kind = input.number()
-    const sessionId = input.number()
-    const count = input.number()
-    const counter = kind === SENT ? input.number() : 0
-    let sequence = 0
-    for (let i = 0; i < count; i++) {
-      sequence += input.signed()
-      if (kind === SENT) visitor.sent(sessionId, counter + i, sequence)
-      else if (kind === ACKED) visitor.acked(sessionId, sequence)
-      else throw new RangeError(`a note has an entry of unknown kind ${kind}`)
-    }
+function copyOf({ runs, released, acked, inboundFree }: Page): Page {
+  return {
+    runs: runs.map(run => ({ ...run, sequences: [...run.sequences] })),
+    released: [...released],
+    acked: [...acked],
+    inboundFree: [...inboundFree]
   }
+}
+
+function join(earlier: OpenPage | undefined, later: OpenPage): OpenPage {
+  if (!earlier) return later
+  const synced = earlier.synced && later.synced ? both(earlier.synced, later.synced) : earlier.synced
+  return { page: both(earlier.page, later.page), synced: synced ?? later.synced }
+}
+
+function both(a: Page, b: Page): Page {
+  return {
+    runs: [...a.runs, ...b.runs],
+    released: [...a.released, ...b.released],
+    acked: [...a.acked, ...b.acked],
+    inboundFree: [...a.inboundFree, ...b.inboundFree]
+  }
+}
+
+function* idsOf(pages: ReadonlyMap<Session, OpenPage>): Iterable<[number, Page]> {
+  for (const [{ sessionId }, { page }] of pages) yield [sessionId, page]
 }

@@ -1,7 +1,8 @@
 import type { Router } from '../routing/router.ts'
 import type { StateChange, StoreContents } from '../store/store.ts'
 import { type Cursor, decodeCursor } from './cursor.ts'
-import { readNote } from './notes.ts'
+import { ENTRY } from './inflight.ts'
+import { readNote } from './note-format.ts'
 import { Session, type SessionHost } from './session.ts'
 import { Subscription } from './subscription.ts'
 
@@ -11,9 +12,12 @@ interface Found {
   nextCounter: number
   reservedCounter: number
   suspects: number
-  /** Sequence by counter, and back. */
-  readonly pending: Map<number, number>
-  readonly counters: Map<number, number>
+  /** What is inflight, by counter. */
+  readonly pending: Map<number, { readonly sequence: number; flags: number }>
+  /** Packet ids of the session's own publishes, by the sequence of the message. */
+  readonly inbound: Map<number, number>
+  /** Sequences of messages whose packet id was given back. */
+  readonly inboundFree: Set<number>
 }
 
 /** What was made of the rows and notes of a store. */
@@ -21,6 +25,8 @@ export interface Recovered {
   readonly sessions: readonly Session[]
   /** No sequence up to it may be given out: some row knows it. */
   readonly highestSequence: number
+  /** Sequences of inbound QoS 2 messages that are done with, by session id, as far as notes tell. */
+  readonly inboundFree: ReadonlyMap<number, ReadonlySet<number>>
   /** Takes out rows of sessions and streams that are gone, left behind by a stop between two writes. */
   readonly orphans: readonly StateChange[]
 }
@@ -48,6 +54,7 @@ export function recoverSessions(
   enterSubscriptions(contents, router, byId)
   return {
     sessions,
+    inboundFree: new Map([...found].map(([sessionId, { inboundFree }]) => [sessionId, inboundFree])),
     highestSequence: highestSequence(contents, found.values()),
     orphans: [...orphans(contents, router, byId)]
   }
@@ -70,35 +77,45 @@ function* orphans(
 function foundOf(row: Buffer | undefined): Found {
   const cursor: Cursor = row
     ? decodeCursor(row)
-    : { frontier: 0, nextCounter: 0, reservedCounter: 0, suspects: 0, pending: [] }
+    : { frontier: 0, nextCounter: 0, reservedCounter: 0, suspects: 0, pending: [], inbound: [] }
   return {
     frontier: cursor.frontier,
     nextCounter: cursor.nextCounter,
     reservedCounter: cursor.reservedCounter,
     suspects: cursor.suspects,
-    pending: new Map(cursor.pending.map(({ counter, sequence }) => [counter, sequence])),
-    counters: new Map(cursor.pending.map(({ counter, sequence }) => [sequence, counter]))
+    pending: new Map(cursor.pending.map(({ counter, sequence, flags }) => [counter, { sequence, flags }])),
+    inbound: new Map(cursor.inbound.map(({ packetId, sequence }) => [sequence, packetId])),
+    inboundFree: new Set()
   }
 }
 
 /** Applies one note; entries that the row already knows change nothing. */
 function replay(note: Buffer, found: ReadonlyMap<number, Found>): void {
   readNote(note, {
-    sent(sessionId, counter, sequence) {
+    sent(sessionId, counter, sequence, flags) {
       const session = found.get(sessionId)
       if (!session || counter < session.nextCounter) return
       session.nextCounter = counter + 1
+      session.pending.set(counter, { sequence, flags })
+      if (flags & ENTRY.aside) return
       session.frontier = Math.max(session.frontier, sequence)
       session.suspects = Math.max(0, session.suspects - 1)
-      session.pending.set(counter, sequence)
-      session.counters.set(sequence, counter)
     },
-    acked(sessionId, sequence) {
+    released(sessionId, counter) {
+      const entry = found.get(sessionId)?.pending.get(counter)
+      if (entry) entry.flags |= ENTRY.released
+    },
+    acked(sessionId, counter) {
+      found.get(sessionId)?.pending.delete(counter)
+    },
+    ackedSequence(sessionId, sequence) {
+      const pending = found.get(sessionId)?.pending ?? new Map<number, { sequence: number }>()
+      for (const [counter, entry] of pending) if (entry.sequence === sequence) pending.delete(counter)
+    },
+    inboundFree(sessionId, sequence) {
       const session = found.get(sessionId)
-      const counter = session?.counters.get(sequence)
-      if (!session || counter === undefined) return
-      session.pending.delete(counter)
-      session.counters.delete(sequence)
+      session?.inbound.delete(sequence)
+      session?.inboundFree.add(sequence)
     }
   })
 }
@@ -109,9 +126,10 @@ function fill(session: Session, found: Found, mayHaveLost: boolean): void {
   session.requestedCounter = found.reservedCounter
   session.suspects = found.suspects
   // with a weak fsync a power cut may have taken a message that was sent; the pump will find out
-  for (const [counter, sequence] of [...found.pending].sort(([a], [b]) => a - b)) {
-    session.inflight.restore(counter, sequence)
+  for (const [counter, { sequence, flags }] of [...found.pending].sort(([a], [b]) => a - b)) {
+    session.inflight.restore(counter, sequence, flags)
   }
+  for (const [sequence, packetId] of found.inbound) session.inbound.restore(packetId, sequence)
   session.inflight.nextCounter = found.nextCounter
   if (!mayHaveLost || found.reservedCounter <= found.nextCounter) return
   // those in doubt since an earlier cut are among these: both begin at the frontier
@@ -132,6 +150,7 @@ function enterSubscriptions(
     const stream = router.stream(row.filter, row.streamId)
     const subscription = new Subscription(session, stream, row)
     session.subscriptions.set(row.filter, subscription)
+    if (subscription.isSpecial) session.specials++
     stream.subscribers++
     stream.isStored = true
     if (row.qos > 0) stream.durable.add(subscription)
@@ -148,9 +167,10 @@ function enterSubscriptions(
 
 function highestSequence(contents: StoreContents, found: Iterable<Found>): number {
   let highest = 0
-  for (const { frontier, counters } of found) {
+  for (const { frontier, pending, inbound } of found) {
     highest = Math.max(highest, frontier)
-    for (const sequence of counters.keys()) highest = Math.max(highest, sequence)
+    for (const { sequence } of pending.values()) highest = Math.max(highest, sequence)
+    for (const sequence of inbound.keys()) highest = Math.max(highest, sequence)
   }
   for (const { fromSequence } of contents.subscriptions) highest = Math.max(highest, fromSequence)
   return highest

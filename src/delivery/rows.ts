@@ -3,10 +3,15 @@ import type { StateChange } from '../store/store.ts'
 import type { Session } from './session.ts'
 import type { Subscription } from './subscription.ts'
 
-/** The row of a session, with this expiry. */
-export function sessionChange(session: Session, expirySeconds: number | null): StateChange {
+/** The row of a session, with this expiry and this end of its connection. */
+export function sessionChange(
+  session: Session,
+  expirySeconds: number | null,
+  disconnectedAt: number | null = null
+): StateChange {
   const { sessionId, clientId, createdAt } = session
-  return { table: 'session', key: sessionId, row: { sessionId, clientId, createdAt, expirySeconds } }
+  const row = { sessionId, clientId, createdAt, expirySeconds, disconnectedAt }
+  return { table: 'session', key: sessionId, row }
 }
 
 /** The row of a cursor. */
@@ -17,14 +22,14 @@ export function cursorChange(session: Session, row: Buffer): StateChange {
 /** A subscription, and its stream: the stream's row is on stable storage before any record uses its id. */
 export function subscribeChanges(session: Session, subscription: Subscription): StateChange[] {
   const { sessionId } = session
-  const { filter, qos, fromSequence, createdAt, stream } = subscription
+  const { filter, qos, fromSequence, createdAt, stream, identifier, isNoLocal, keepsRetain } = subscription
   const { streamId } = stream
   return [
     { table: 'stream', key: streamId, row: { streamId, filter } },
     {
       table: 'subscription',
       key: { sessionId, filter },
-      row: { sessionId, filter, streamId, qos, fromSequence, createdAt }
+      row: { sessionId, filter, streamId, qos, fromSequence, createdAt, identifier, isNoLocal, keepsRetain }
     }
   ]
 }

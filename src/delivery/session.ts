@@ -1,8 +1,10 @@
 import type { Clock } from '../clock.ts'
 import type { SequenceList } from '../routing/sequence-list.ts'
-import { Inflight } from './inflight.ts'
+import { InboundIds } from './inbound-ids.ts'
+import { Inflight, type InflightEntry } from './inflight.ts'
 import { Merge } from './merge.ts'
 import type { Outlet } from './outlet.ts'
+import type { RetainedFeed } from './retained-feed.ts'
 import type { Subscription } from './subscription.ts'
 
 /** Why a session gets nothing at this moment. */
@@ -14,7 +16,11 @@ export interface SessionHost {
   /** The session may have something to send. */
   wake(session: Session): void
   /** A message of a persistent session was acked. */
-  acked(session: Session, sequence: number): void
+  acked(session: Session, counter: number): void
+  /** PUBREC has come for a message of a persistent session. */
+  released(session: Session, counter: number): void
+  /** PUBREL has come for a message that a persistent session has published. */
+  inboundFree(session: Session, sequence: number): void
 }
 
 /** What a session is from its first moment. */
@@ -40,6 +46,10 @@ export class Session {
   /** Subscriptions by filter. */
   readonly subscriptions = new Map<string, Subscription>()
   readonly inflight = new Inflight()
+  /** Packet ids of its own QoS 2 publishes. */
+  readonly inbound = new InboundIds()
+  /** Retained messages that subscribes have brought up and that are still to be sent. */
+  readonly retained: RetainedFeed[] = []
   readonly merge = new Merge<Subscription>()
   /** Sequence of the last message taken up for sending. */
   frontier = 0
@@ -47,6 +57,10 @@ export class Session {
   reservedCounter = 0
   /** The same, with the reservation that is on its way to the store: what rows of the session must say. */
   requestedCounter = 0
+  /** What it has said with QoS 2 must be synced up to this note before it is answered. */
+  syncNote = 0
+  /** Subscriptions that ask for more than a QoS. */
+  specials = 0
   /** So many next first deliveries may have been sent before a power cut, and carry DUP. */
   suspects = 0
   outlet: Outlet | null = null
@@ -148,12 +162,30 @@ export class Session {
     return qos
   }
 
-  /** The client acked a packet id; false when nothing is inflight under it. */
-  ack(packetId: number): boolean {
+  /**
+   * The client is done with a packet id (PUBACK, PUBCOMP, a PUBREC that refuses).
+   * @returns what was inflight under it; undefined when nothing was.
+   */
+  ack(packetId: number): InflightEntry | undefined {
     const entry = this.inflight.ack(packetId)
-    if (!entry) return false
-    if (this.isPersistent) this.#host.acked(this, entry.sequence)
+    if (!entry) return undefined
+    if (this.isPersistent) this.#host.acked(this, entry.counter)
     if (this.state === 'inflight-full') this.wake()
+    return entry
+  }
+
+  /** PUBREC has come for an entry: from now on only PUBREL is sent for it. */
+  release(entry: InflightEntry): void {
+    this.inflight.release(entry)
+    if (this.isPersistent) this.#host.released(this, entry.counter)
+  }
+
+  /** PUBREL has come: the packet id is free again. False when no message was received under it. */
+  freeInbound(packetId: number): boolean {
+    const entry = this.inbound.get(packetId)
+    if (!entry) return false
+    this.inbound.free(packetId)
+    if (this.isPersistent) this.#host.inboundFree(this, entry.sequence)
     return true
   }
 

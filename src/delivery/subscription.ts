@@ -6,7 +6,13 @@ export class Subscription implements Reader {
   readonly session: Session
   readonly stream: Stream<Subscription>
   /** Granted QoS. */
-  qos: number
+  readonly qos: number
+  /** Subscription Identifier; 0: none. @see MQTT 5.0 section 3.8.2.1.2 */
+  readonly identifier: number
+  /** Not for messages that its own client publishes. @see MQTT 5.0 section 3.8.3.1 */
+  readonly isNoLocal: boolean
+  /** Messages keep the RETAIN flag with which they were published. */
+  readonly keepsRetain: boolean
   /** Messages above this sequence belong to it. */
   readonly fromSequence: number
   readonly createdAt: number
@@ -20,6 +26,14 @@ export class Subscription implements Reader {
     this.qos = options.qos
     this.fromSequence = options.fromSequence
     this.createdAt = options.createdAt
+    this.identifier = options.identifier ?? 0
+    this.isNoLocal = options.isNoLocal ?? false
+    this.keepsRetain = options.keepsRetain ?? false
+  }
+
+  /** Whether it asks for more than a QoS, so that each message must be looked at. */
+  get isSpecial(): boolean {
+    return this.identifier !== 0 || this.isNoLocal || this.keepsRetain
   }
 
   get filter(): string {
@@ -60,4 +74,7 @@ export interface SubscriptionOptions {
   readonly qos: number
   readonly fromSequence: number
   readonly createdAt: number
+  readonly identifier?: number
+  readonly isNoLocal?: boolean
+  readonly keepsRetain?: boolean
 }

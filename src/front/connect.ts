@@ -1,14 +1,17 @@
+import type { WillRequest } from '../delivery/wills.ts'
 import { QueueError } from '../errors.ts'
 import { malformed, PacketCursor, protocolError } from '../wire/cursor.ts'
 import { buildPacket, propertyField } from '../wire/packets.ts'
-import { byteProperty, CARRIER, PROPERTY, uint32Property, walkProperties } from '../wire/properties.ts'
+import { CARRIER, PROPERTY, walkProperties } from '../wire/properties.ts'
 import { PUBLISH } from '../wire/publish.ts'
+import { CONNECT_FLAG as FLAG } from './connect-flags.ts'
+import { readWill } from './will.ts'
 
 /** Most a client may ask for: kept for ever. @see MQTT 5.0 section 3.1.2.11.2 */
-const EXPIRY_NEVER = 0xffffffff
+export const EXPIRY_NEVER = 0xffffffff
 const RECEIVE_MAXIMUM_DEFAULT = 65_535
 
-const FLAG = { reserved: 1, clean: 2, will: 4, willQos: 24, willRetain: 32, password: 64, user: 128 } as const
+const WILL_FLAGS = FLAG.will | FLAG.willQos | FLAG.willRetain
 
 /** What the server reads out of CONNECT. */
 export interface ConnectRequest {
@@ -20,13 +23,15 @@ export interface ConnectRequest {
   /** Seconds the session is kept after the disconnect; 0: not at all; null: for ever. */
   readonly expirySeconds: number | null
   readonly receiveMaximum: number
+  /** Largest packet it takes; Infinity: no limit. @see MQTT 5.0 section 3.1.2.11.4 */
+  readonly maxPacketBytes: number
+  readonly topicAliasMaximum: number
+  /** Whether it would like Response Information. @see MQTT 5.0 section 3.1.2.11.6 */
+  readonly wantsResponseInformation: boolean
   /** Whether reason strings may be sent. @see MQTT 5.0 section 3.1.2.11.7 */
   readonly wantsProblemInformation: boolean
-  /** Null without a will. */
-  readonly willTopic: string | null
-  readonly willQos: number
-  readonly isWillRetained: boolean
-  /** The CONNECT that Aedes is shown: a clean session without keep alive, because sessions and time are ours. */
+  readonly will: WillRequest | null
+  /** The CONNECT that Aedes is shown: a clean session without keep alive and will, because these are ours. */
   readonly packet: Buffer
 }
 
@@ -52,10 +57,13 @@ export function readConnect(bytes: Buffer, body: number, end: number): ConnectRe
   const properties = readProperties(isV5 ? cursor.properties() : null)
   const payloadAt = cursor.at
   const clientId = cursor.text('the client id')
-  const willTopic = readPayload(cursor, flags, isV5)
+  const willAt = cursor.at
+  const will = flags & FLAG.will ? readWill(cursor, flags, isV5) : null
+  const loginAt = cursor.at
+  readLogin(cursor, flags)
 
   const head = Buffer.from(bytes.subarray(body, propertiesAt))
-  head[flagsAt - body] = flags | FLAG.clean
+  head[flagsAt - body] = (flags & ~WILL_FLAGS) | FLAG.clean
   head.writeUInt16BE(0, flagsAt - body + 1)
   const field = isV5 ? propertyField(...properties.forAedes) : Buffer.alloc(0)
   const isCleanStart = (flags & FLAG.clean) !== 0
@@ -65,13 +73,10 @@ export function readConnect(bytes: Buffer, body: number, end: number): ConnectRe
     isCleanStart,
     keepAliveSeconds,
     // a 3.1.1 session is kept until a Clean Session replaces it
-    expirySeconds: isV5 ? properties.expirySeconds : isCleanStart ? 0 : null,
-    receiveMaximum: properties.receiveMaximum,
-    wantsProblemInformation: properties.wantsProblemInformation,
-    willTopic,
-    willQos: (flags & FLAG.willQos) >> 3,
-    isWillRetained: (flags & FLAG.willRetain) !== 0,
-    packet: buildPacket(0x10, head, field, bytes.subarray(payloadAt, end))
+    ...properties,
+    ...(isV5 ? {} : { expirySeconds: isCleanStart ? 0 : null }),
+    will,
+    packet: buildPacket(0x10, head, field, bytes.subarray(payloadAt, willAt), bytes.subarray(loginAt, end))
   }
 }
 
@@ -86,23 +91,19 @@ function checkFlags(flags: number, protocolVersion: number): void {
   }
 }
 
-/** Checks what follows the client id; returns the will topic. */
-function readPayload(cursor: PacketCursor, flags: number, isV5: boolean): string | null {
-  let willTopic: string | null = null
-  if (flags & FLAG.will) {
-    if (isV5) walkProperties(cursor.properties(), CARRIER.will, () => {})
-    willTopic = cursor.text('the will topic')
-    cursor.binary()
-  }
+/** Checks user name and password. */
+function readLogin(cursor: PacketCursor, flags: number): void {
   if (flags & FLAG.user) cursor.text('the user name')
   if (flags & FLAG.password) cursor.binary()
   if (!cursor.isAtEnd) throw malformed('CONNECT has bytes behind its last field')
-  return willTopic
 }
 
 interface ConnectProperties {
   expirySeconds: number | null
   receiveMaximum: number
+  maxPacketBytes: number
+  topicAliasMaximum: number
+  wantsResponseInformation: boolean
   wantsProblemInformation: boolean
   /** Without the session expiry: Aedes is to believe that the session ends with the connection. */
   forAedes: Buffer[]
@@ -112,6 +113,9 @@ function readProperties(bytes: Buffer | null): ConnectProperties {
   const read: ConnectProperties = {
     expirySeconds: 0,
     receiveMaximum: RECEIVE_MAXIMUM_DEFAULT,
+    maxPacketBytes: Number.POSITIVE_INFINITY,
+    topicAliasMaximum: 0,
+    wantsResponseInformation: false,
     wantsProblemInformation: true,
     forAedes: []
   }
@@ -123,30 +127,18 @@ function readProperties(bytes: Buffer | null): ConnectProperties {
       if (value === 0) throw protocolError('Receive Maximum is 0') // [MQTT-3.1.2.11.3]
       read.receiveMaximum = value
     }
-    if (id === PROPERTY.maximumPacketSize && value === 0) throw protocolError('Maximum Packet Size is 0') // [MQTT-3.1.2.11.4]
+    if (id === PROPERTY.maximumPacketSize) {
+      if (value === 0) throw protocolError('Maximum Packet Size is 0') // [MQTT-3.1.2.11.4]
+      read.maxPacketBytes = value
+    }
+    if (id === PROPERTY.topicAliasMaximum) read.topicAliasMaximum = value
     // [MQTT-3.1.2.11.6], [MQTT-3.1.2.11.7]
     const isFlag = id === PROPERTY.requestProblemInformation || id === PROPERTY.requestResponseInformation
     if (isFlag && value > 1) throw protocolError(`property ${id} is ${value}, not 0 or 1`)
+    if (id === PROPERTY.requestResponseInformation) read.wantsResponseInformation = value === 1
     if (id === PROPERTY.requestProblemInformation) read.wantsProblemInformation = value === 1
   })
   return read
-}
-
-/** Properties of our CONNACK, besides those Aedes gave. @see MQTT 5.0 section 3.2.2.3 */
-export function connackProperties(fromAedes: Buffer, maxPacketBytes: number): Buffer[] {
-  const ours = [
-    byteProperty(PROPERTY.maximumQos, 1),
-    byteProperty(PROPERTY.retainAvailable, 0),
-    uint32Property(PROPERTY.maximumPacketSize, maxPacketBytes),
-    byteProperty(PROPERTY.subscriptionIdentifierAvailable, 0),
-    byteProperty(PROPERTY.sharedSubscriptionAvailable, 0)
-  ]
-  const ids = new Set<number>(ours.map(property => property[0]!))
-  const kept: Buffer[] = []
-  walkProperties(fromAedes, CARRIER.connack, (id, _value, from, to) => {
-    if (!ids.has(id)) kept.push(fromAedes.subarray(from, to))
-  })
-  return [...kept, ...ours]
 }
 
 /** First bits of a packet's first byte that must be as given. @see MQTT section 2.2.2 */

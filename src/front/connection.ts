@@ -1,54 +1,45 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { AedesClient } from '../broker/broker.ts'
-import type { Outlet } from '../delivery/outlet.ts'
-import type { Flushable } from '../delivery/scheduler.ts'
 import type { Session } from '../delivery/session.ts'
+import type { Opening } from '../delivery/sessions.ts'
+import type { Will } from '../delivery/wills.ts'
 import { errorText, QueueError } from '../errors.ts'
 import { malformed, PacketCursor, protocolError } from '../wire/cursor.ts'
-import type { Message } from '../wire/message.ts'
-import { disconnect, PINGRESP, refusalPuback, TYPE } from '../wire/packets.ts'
-import { hasLegalFlags } from './connect.ts'
+import { disconnect, PINGRESP, reasonedAck, TYPE } from '../wire/packets.ts'
+import { exchange, puback } from './acks.ts'
+import { type ConnectRequest, hasLegalFlags } from './connect.ts'
 import type { FrontContext } from './context.ts'
+import { readDisconnect } from './disconnect.ts'
 import { Handshake, notConnect } from './handshake.ts'
 import { Inbound } from './inbound.ts'
 import { type HoldReason, Intake, type IntakeOwner } from './intake.ts'
-import { Outbox } from './outbox.ts'
+import { Outgoing } from './outgoing.ts'
 import { subscribe, unsubscribe } from './subscribe.ts'
 
-/** Above so many bytes on their way to the socket the pump stops. */
-const SOCKET_HIGH_BYTES = 256 * 1024
-/** Above so many bytes of answers that the client does not take it is not read further: 65,535 PUBACKs are fewer. */
-const ANSWER_HIGH_BYTES = 256 * 1024
 /** A socket that was ended gets so long to take what is left. */
 const LINGER_MS = 5_000
 
-/** One network connection: reads packets in order, writes once a turn. */
-export class Connection implements IntakeOwner, Outlet, Flushable {
+/** One network connection: reads packets in order, answers, and knows how it ends. */
+export class Connection implements IntakeOwner {
   readonly connectedAt: number
   readonly request: IncomingMessage | undefined
+  readonly outgoing: Outgoing
+  readonly inbound: Inbound
   readonly #socket: Duplex & { remoteAddress?: string; remotePort?: number }
   readonly #context: FrontContext
   readonly #intake: Intake
-  readonly #outbox = new Outbox()
   readonly #handshake: Handshake
-  readonly #inbound: Inbound
   #session: Session | null = null
-  #heldNote = 0
-  /** Bytes of answers since the last write, and those in the socket. */
-  #answerBytes = 0
-  #unsentAnswerBytes = 0
+  #will: Will | null = null
+  /** What DISCONNECT says: the will is not to be sent, the session is kept so long. */
+  #hasSaidGoodbye = false
+  #expirySeconds: number | null | undefined
   /** The DISCONNECT that ends this connection. */
   #lastWord: Buffer | null = null
-  #onRoom: (() => void)[] = []
   #heardAt = 0
-  isDirty = false
   isClosed = false
-  /** When the socket last took something, milliseconds since 1970. */
-  drainedAt: number
   receivedBytes = 0
-  sentBytes = 0
-  droppedMessages = 0
 
   /** @param socket TCP, TLS, WebSocket or any other byte stream. */
   constructor(socket: Duplex, request: IncomingMessage | undefined, context: FrontContext) {
@@ -56,14 +47,13 @@ export class Connection implements IntakeOwner, Outlet, Flushable {
     this.request = request
     this.#context = context
     this.connectedAt = context.clock.now()
-    this.drainedAt = this.connectedAt
     this.#heardAt = context.tick
     this.#intake = new Intake(socket, this)
-    this.#inbound = new Inbound(this, context)
+    this.outgoing = new Outgoing(socket, this, context)
+    this.inbound = new Inbound(this, context)
     this.#handshake = new Handshake(this, context)
     socket.on('data', (chunk: Buffer) => this.#read(chunk))
     socket.on('end', () => this.#intake.ended())
-    socket.on('drain', () => this.#drained())
     socket.on('error', error => this.#gone(error))
     socket.on('close', () => this.#gone(null))
   }
@@ -81,8 +71,13 @@ export class Connection implements IntakeOwner, Outlet, Flushable {
     return this.#handshake.clientIdBytes
   }
 
+  /** What the client asked for; null before CONNECT. */
+  get connect(): ConnectRequest | null {
+    return this.#handshake.request
+  }
+
   get protocolVersion(): number {
-    return this.#handshake.request?.protocolVersion ?? 0
+    return this.connect?.protocolVersion ?? 0
   }
 
   get isV5(): boolean {
@@ -90,7 +85,7 @@ export class Connection implements IntakeOwner, Outlet, Flushable {
   }
 
   get keepAliveSeconds(): number {
-    return this.#handshake.request?.keepAliveSeconds ?? 0
+    return this.#handshake.keepAliveSeconds
   }
 
   get session(): Session | null {
@@ -105,10 +100,6 @@ export class Connection implements IntakeOwner, Outlet, Flushable {
     return this.#socket.remotePort
   }
 
-  get window(): number {
-    return Math.min(this.#handshake.request?.receiveMaximum ?? 1, this.#context.limits.maxInflight)
-  }
-
   get maxPacketBytes(): number {
     const { maxConnectPacketBytes, maxPacketBytes } = this.#context.limits
     return this.#session ? maxPacketBytes : maxConnectPacketBytes
@@ -120,18 +111,6 @@ export class Connection implements IntakeOwner, Outlet, Flushable {
 
   get isPaced(): boolean {
     return this.#intake.isHeldFor('pace')
-  }
-
-  get #queuedBytes(): number {
-    return this.#outbox.bytes + this.#socket.writableLength
-  }
-
-  get isFull(): boolean {
-    return this.#queuedBytes > SOCKET_HIGH_BYTES
-  }
-
-  get isCrowded(): boolean {
-    return this.#queuedBytes > this.#context.limits.maxSocketBytes / 2
   }
 
   // ---- reading
@@ -178,8 +157,8 @@ export class Connection implements IntakeOwner, Outlet, Flushable {
     if (!hasLegalFlags(header)) throw malformed(`packet type ${type} has wrong flags`)
     const session = this.#session
     if (session === null) this.#handshake.fromClient(type, bytes, body, end)
-    else if (type === TYPE.publish) this.#inbound.packet(header, bytes, start, body, end)
-    else if (type === TYPE.puback) this.#puback(session, bytes, body, end)
+    else if (type === TYPE.publish) this.inbound.packet(session, { header, bytes, start, body, end })
+    else if (type === TYPE.puback) puback(this, session, bytes, body, end)
     else this.#control(type, session, new PacketCursor(bytes, body, end))
   }
 
@@ -191,17 +170,17 @@ export class Connection implements IntakeOwner, Outlet, Flushable {
     this.receivedBytes += chunk.length
     if (!this.isClosed) this.#intake.push(chunk)
     // a client that sends and never reads its answers must not fill the memory with them
-    if (this.#answerBytes + this.#unsentAnswerBytes > ANSWER_HIGH_BYTES) this.hold('answers')
+    if (this.outgoing.isChoked) this.hold('answers')
     this.#intake.pauseIfHeld()
-  }
-
-  #puback(session: Session, bytes: Buffer, body: number, end: number): void {
-    if (end - body < 2) throw malformed('PUBACK has no packet id')
-    session.ack((bytes[body]! << 8) | bytes[body + 1]!)
   }
 
   #control(type: number, session: Session, cursor: PacketCursor): void {
     switch (type) {
+      case TYPE.pubrec:
+      case TYPE.pubrel:
+      case TYPE.pubcomp:
+        exchange(this, session, type, cursor)
+        break
       case TYPE.subscribe:
         subscribe(this, this.#context, session, cursor)
         break
@@ -214,7 +193,7 @@ export class Connection implements IntakeOwner, Outlet, Flushable {
         this.send(PINGRESP)
         break
       case TYPE.disconnect:
-        this.#handshake.disconnect(cursor)
+        this.#disconnect(session, cursor)
         break
       case TYPE.connect:
         throw protocolError('a second CONNECT') // [MQTT-3.1.0-2]
@@ -223,53 +202,40 @@ export class Connection implements IntakeOwner, Outlet, Flushable {
     }
   }
 
-  // ---- writing
-
-  publish(message: Message, header: number, packetId: number): void {
-    this.#outbox.publish(message, header, packetId)
-    this.#context.scheduler.dirty(this)
-  }
-
-  publishUnacked(message: Message, header: number): void {
-    if (this.#queuedBytes > this.#context.limits.maxSocketBytes) {
-      this.droppedMessages++
-      this.#context.counters.droppedMessages++
-      return
+  #disconnect(session: Session, cursor: PacketCursor): void {
+    const { keepsWill, expirySeconds } = readDisconnect(cursor, this.isV5)
+    if (expirySeconds !== undefined && expirySeconds !== 0 && session.expirySeconds === 0) {
+      throw protocolError('DISCONNECT wants to keep a session that ends with its connection') // [MQTT-3.14.2-2]
     }
-    this.#context.counters.deliveredMessages++
-    this.publish(message, header, 0)
+    const { maxSessionExpirySeconds } = this.#context.limits
+    this.#hasSaidGoodbye = !keepsWill
+    this.#expirySeconds = limited(expirySeconds, maxSessionExpirySeconds)
+    this.close()
   }
 
-  holdFor(note: number): void {
-    this.#heldNote = note
-  }
-
-  /** A publish is stored. */
-  puback(packetId: number): void {
-    if (this.isClosed) return
-    this.#outbox.ack(0x40, packetId)
-    this.#answerBytes += 4
-    this.#context.scheduler.dirty(this)
-  }
-
-  /** A publish is not accepted: MQTT 5 is told why, 3.1.1 can only be disconnected. [MQTT-3.3.5-2] */
-  refusePublish(packetId: number, error: Error): void {
-    if (this.isClosed) return
-    if (this.isV5 && packetId !== 0 && error instanceof QueueError) {
-      this.send(refusalPuback(packetId, error.reasonCode, this.#reason(error)))
-    } else this.fail(error)
-  }
-
-  /** The reason string, for clients that want one. [MQTT-3.1.2-29] */
-  #reason(error: unknown): string | null {
-    return this.#handshake.request?.wantsProblemInformation ? errorText(error) : null
-  }
+  // ---- answering
 
   /** Queues a whole packet. */
   send(packet: Buffer): void {
-    this.#outbox.packet(packet)
-    this.#answerBytes += packet.length
-    this.#context.scheduler.dirty(this)
+    this.outgoing.send(packet)
+  }
+
+  /** A publish is not accepted: MQTT 5 is told why, 3.1.1 can only be disconnected. [MQTT-3.3.5-2] */
+  refusePublish(qos: number, packetId: number, error: Error): void {
+    if (this.isClosed) return
+    if (!this.isV5 || qos === 0 || !(error instanceof QueueError)) {
+      this.fail(error)
+      return
+    }
+    const header = qos === 1 ? 0x40 : 0x50
+    this.send(this.#reasoned(error, reason => reasonedAck(header, packetId, error.reasonCode, reason)))
+  }
+
+  /** A packet with a reason string, for clients that want one and can take it. [MQTT-3.1.2-29], [MQTT-3.4.2-2] */
+  #reasoned(error: unknown, build: (reason: string | null) => Buffer): Buffer {
+    const { wantsProblemInformation, maxPacketBytes } = this.connect ?? {}
+    const packet = build(wantsProblemInformation ? errorText(error) : null)
+    return packet.length > (maxPacketBytes ?? Number.POSITIVE_INFINITY) ? build(null) : packet
   }
 
   /** The DISCONNECT to end with; the first counts. */
@@ -277,68 +243,29 @@ export class Connection implements IntakeOwner, Outlet, Flushable {
     this.#lastWord ??= packet
   }
 
-  flush(): void {
-    if (this.#outbox.bytes === 0) return
-    this.#countAnswers()
-    if (this.#isHeldForNote) {
-      this.#context.holdForNote(this)
-      return
-    }
-    this.#heldNote = 0
-    this.sentBytes += this.#outbox.bytes
-    if (this.#socket.writable) this.#socket.write(this.#outbox.take())
-    else this.#outbox.clear()
-    this.#wakeIfRoom()
-  }
-
-  get #isHeldForNote(): boolean {
-    return this.#heldNote > this.#context.notes.writtenNote
-  }
-
-  #countAnswers(): void {
-    if (this.#socket.writableLength === 0) {
-      this.drainedAt = this.#context.clock.now()
-      this.#unsentAnswerBytes = 0
-    }
-    this.#unsentAnswerBytes += this.#answerBytes
-    this.#answerBytes = 0
-  }
-
-  /** Calls back when the socket is not crowded any more, or the connection is over. */
-  onRoom(callback: () => void): void {
-    this.#onRoom.push(callback)
-  }
-
-  #drained(): void {
-    this.drainedAt = this.#context.clock.now()
-    this.#unsentAnswerBytes = 0
-    this.#wakeIfRoom()
-    if (!this.isCrowded) this.#giveRoom()
-    this.release('answers')
-  }
-
-  #wakeIfRoom(): void {
-    if (this.#session?.state === 'socket-full' && !this.isFull) this.#session.wake()
-  }
-
-  #giveRoom(): void {
-    for (const callback of this.#onRoom.splice(0)) callback()
+  /** There is room in the socket again. */
+  hasRoom(): void {
+    if (this.#session?.state === 'socket-full' && !this.outgoing.isFull) this.#session.wake()
+    if (!this.outgoing.isChoked) this.release('answers')
   }
 
   // ---- beginning and end
 
   /** The client is let in and its session is open. */
-  open(session: Session): void {
+  open({ session, will }: Opening): void {
     this.#session = session
-    session.attach(this)
+    this.#will = will
+    if (will) will.client = this.client
+    session.attach(this.outgoing)
   }
 
   takenOver(): void {
     this.fail(new QueueError('QUEUE_SESSION_TAKEN_OVER'))
   }
 
-  /** The server is stopping. */
+  /** The server is stopping; wills are left for the next one. [MQTT-3.1.2-8] */
   shutDown(): void {
+    this.#will = null
     this.fail(new QueueError('QUEUE_SERVER_STOPPING'))
   }
 
@@ -353,7 +280,8 @@ export class Connection implements IntakeOwner, Outlet, Flushable {
     }
     this.#context.log[known ? 'info' : 'error'](fields, `connection closed: ${errorText(error)}`)
     if (this.isV5 && this.#session) {
-      this.endWith(disconnect(known ? error.reasonCode : 0x80, this.#reason(error)))
+      const code = known ? error.reasonCode : 0x80
+      this.endWith(this.#reasoned(error, reason => disconnect(code, reason)))
     }
     this.close()
   }
@@ -361,11 +289,7 @@ export class Connection implements IntakeOwner, Outlet, Flushable {
   /** Writes what is queued and ends the connection. */
   close(): void {
     if (this.isClosed) return
-    // what waits for a note must not go out before it is written: it comes again on the next connection
-    if (this.#isHeldForNote) this.#outbox.clear()
-    this.#heldNote = 0
-    if (this.#lastWord) this.#outbox.packet(this.#lastWord)
-    this.flush()
+    this.outgoing.end(this.#lastWord)
     this.#gone(null)
     this.#socket.end()
     const timer = this.#context.clock.after(LINGER_MS, () => this.#socket.destroy())
@@ -376,11 +300,23 @@ export class Connection implements IntakeOwner, Outlet, Flushable {
     if (this.isClosed) return
     this.isClosed = true
     this.#intake.clear()
-    this.#outbox.clear()
     const session = this.#session
-    if (session?.outlet === this) this.#context.sessions.detach(session)
-    this.#handshake.over(error)
-    this.#giveRoom()
+    if (session?.outlet === this.outgoing) this.#context.sessions.detach(session, this.#expirySeconds)
+    this.#endWill(session)
+    this.#handshake.over(error, this.#hasSaidGoodbye)
+    this.outgoing.gone()
     this.#context.forget(this)
   }
+
+  #endWill(session: Session | null): void {
+    const will = this.#will
+    if (!will) return
+    if (this.#hasSaidGoodbye) this.#context.wills.drop(will)
+    else this.#context.wills.lost(will, session ? session.expirySeconds : 0)
+  }
+}
+
+function limited(seconds: number | null | undefined, limit: number): number | null | undefined {
+  if (limit === 0 || seconds === undefined) return seconds
+  return Math.min(seconds ?? Number.POSITIVE_INFINITY, limit)
 }

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { AedesClient } from '../broker/broker.ts'
 import type { Timer } from '../clock.ts'
+import type { Flushable } from '../delivery/scheduler.ts'
 import { Connection } from './connection.ts'
 import type { FrontContext } from './context.ts'
 import { Pacing } from './pacing.ts'
@@ -16,7 +17,7 @@ export class Front {
   readonly #context: FrontContext
   readonly #connections = new Set<Connection>()
   #heldForJournal: Connection[] = []
-  #heldForNote = new Set<Connection>()
+  #heldForNote = new Set<Flushable>()
   #tick = 0
   #isStopping = false
   readonly #sweep: Timer

@@ -1,11 +1,12 @@
 import { type AedesClient, assertClientTopic } from '../broker/broker.ts'
+import type { Opening } from '../delivery/sessions.ts'
 import { QueueError } from '../errors.ts'
 import { assertTopic } from '../topic.ts'
-import { malformed, type PacketCursor, protocolError } from '../wire/cursor.ts'
+import { protocolError } from '../wire/cursor.ts'
 import { Framer, type PacketSink } from '../wire/framer.ts'
 import { connack, TYPE } from '../wire/packets.ts'
-import { CARRIER, walkProperties } from '../wire/properties.ts'
-import { type ConnectRequest, connackProperties, readConnect } from './connect.ts'
+import { connackProperties, grant } from './connack.ts'
+import { type ConnectRequest, readConnect } from './connect.ts'
 import type { Connection } from './connection.ts'
 import type { FrontContext } from './context.ts'
 import { Inner, type InnerListener } from './inner.ts'
@@ -15,7 +16,6 @@ const IDENTIFIER_REJECTED_311 = 2
 const SERVER_UNAVAILABLE_311 = 3
 const NOT_AUTHORIZED_311 = 5
 const SERVER_UNAVAILABLE = 0x88
-const DISCONNECT_WITH_WILL = 0x04
 
 /**
  * The dealings of one connection with Aedes: CONNECT goes there rewritten, its CONNACK comes back and is completed
@@ -29,9 +29,10 @@ export class Handshake implements InnerListener, PacketSink {
   /** What Aedes sent between its CONNACK and ours. */
   #early: Buffer[] = []
   #isOver = false
-  #hasDisconnected = false
   readonly client: AedesClient
   request: ConnectRequest | null = null
+  /** What the client keeps to, or is told to. */
+  keepAliveSeconds = 0
   clientId = ''
   clientIdBytes = Buffer.alloc(0)
   // what Aedes writes is never held and has no limit
@@ -55,6 +56,8 @@ export class Handshake implements InnerListener, PacketSink {
       if (error instanceof QueueError && error.code === 'QUEUE_PROTOCOL_UNSUPPORTED') {
         const isNewer = Number(error.detail.level) > 5
         this.#refuse(isNewer ? error.reasonCode : UNACCEPTABLE_PROTOCOL, isNewer)
+      } else if (error instanceof QueueError && isLevel5(bytes, body, end)) {
+        this.#refuse(error.reasonCode, true)
       }
       throw error
     }
@@ -64,21 +67,11 @@ export class Handshake implements InnerListener, PacketSink {
     this.#inner.push(this.request.packet)
   }
 
-  /** DISCONNECT of the client. @see MQTT 5.0 section 3.14 */
-  disconnect(cursor: PacketCursor): void {
-    const reasonCode = this.#connection.isV5 && !cursor.isAtEnd ? cursor.byte() : 0
-    if (!cursor.isAtEnd) walkProperties(cursor.properties(), CARRIER.disconnect, () => {})
-    if (!cursor.isAtEnd) throw malformed('DISCONNECT has bytes behind its last field')
-    // Aedes drops the will at a DISCONNECT, and sends it when a connection just ends
-    this.#hasDisconnected = reasonCode !== DISCONNECT_WITH_WILL
-    this.#connection.close()
-  }
-
-  /** The connection is over. */
-  over(error: Error | null): void {
+  /** The connection is over. @param hasSaidGoodbye the client has sent DISCONNECT: Aedes is told so. */
+  over(error: Error | null, hasSaidGoodbye: boolean): void {
     if (this.#isOver) return
     this.#isOver = true
-    if (!this.#hasDisconnected) {
+    if (!hasSaidGoodbye) {
       this.#inner.destroy(error ?? undefined)
       return
     }
@@ -119,20 +112,30 @@ export class Handshake implements InnerListener, PacketSink {
     this.clientId = this.client.id
     this.clientIdBytes = Buffer.from(this.clientId)
     const fromAedes = isV5 ? Buffer.from(bytes.subarray(body + 3, end)) : Buffer.alloc(0)
-    const { isCleanStart, expirySeconds } = request
-    const { sessions } = this.#context
+    const { limits, sessions } = this.#context
+    const granted = grant(request, limits)
+    this.keepAliveSeconds = granted.keepAliveSeconds
+    const { isCleanStart, will } = request
+    const { expirySeconds } = granted
     sessions
-      .open({ clientId: this.clientId, isCleanStart, expirySeconds }, (session, isPresent) => {
+      .open({ clientId: this.clientId, isCleanStart, expirySeconds, will }, opening => {
         // gone meanwhile: a session that nothing keeps must not stay
-        if (this.#connection.isClosed) return sessions.detach(session)
-        const { maxPacketBytes } = this.#context.limits
-        const properties = isV5 ? connackProperties(fromAedes, maxPacketBytes) : null
-        this.#connection.send(connack(isPresent && !isCleanStart, 0, properties))
-        this.#connection.open(session)
+        if (this.#connection.isClosed) return this.#abandon(opening)
+        const properties = isV5 ? connackProperties(fromAedes, request, granted, limits) : null
+        // [MQTT-3.2.2-2], [MQTT-3.2.2-3]; MQTT 3.1 has no such flag
+        const isPresent = opening.isPresent && !isCleanStart && request.protocolVersion > 3
+        this.#connection.send(connack(isPresent, 0, properties))
+        this.#connection.open(opening)
         for (const publish of this.#early.splice(0)) this.#connection.send(publish)
         this.#connection.release('connect')
       })
       .catch((error: unknown) => this.#unavailable(error))
+  }
+
+  /** The client was let in and did not wait: its connection has ended, as any other. */
+  #abandon({ session, will }: Opening): void {
+    this.#context.sessions.detach(session)
+    if (will) this.#context.wills.lost(will, session.expirySeconds)
   }
 
   /** The session could not be stored. */
@@ -152,7 +155,7 @@ export class Handshake implements InnerListener, PacketSink {
     return true
   }
 
-  /** A will that could not be sent, or that we could not keep, is refused at once. */
+  /** A will that could not be sent is refused at once. */
   #hasForbiddenWill(request: ConnectRequest): boolean {
     const error = this.#willProblem(request)
     if (!error) return false
@@ -164,23 +167,26 @@ export class Handshake implements InnerListener, PacketSink {
     return true
   }
 
-  #willProblem({ protocolVersion, willTopic, willQos, isWillRetained }: ConnectRequest): QueueError | null {
-    if (willTopic === null) return null
+  #willProblem({ will }: ConnectRequest): QueueError | null {
+    if (will === null) return null
     try {
-      assertTopic(willTopic, this.#context.router.maxTopicLevels)
-      assertClientTopic(willTopic)
+      const topic = will.message.topic()
+      assertTopic(topic, this.#context.router.maxTopicLevels)
+      assertClientTopic(topic)
+      return null
     } catch (error) {
       return error as QueueError
     }
-    // [MQTT-3.2.2-12], [MQTT-3.2.2-13] CONNACK says that there is neither
-    if (protocolVersion === 5 && isWillRetained) return new QueueError('QUEUE_RETAIN_UNSUPPORTED')
-    if (protocolVersion === 5 && willQos > 1) return new QueueError('QUEUE_QOS_UNSUPPORTED')
-    return null
   }
 
   #refuse(code: number, isV5: boolean): void {
     this.#connection.send(connack(false, code, isV5 ? [] : null))
   }
+}
+
+/** Whether a CONNECT that cannot be read is one of MQTT 5 all the same, and its client can be told. */
+function isLevel5(bytes: Buffer, body: number, end: number): boolean {
+  return end - body > 6 && bytes.toString('latin1', body, body + 6) === '\0\x04MQTT' && bytes[body + 6] === 5
 }
 
 /** [MQTT-3.1.0-1] */

@@ -5,15 +5,7 @@ import { Framer, type PacketSink } from '../wire/framer.ts'
 const HELD_BYTES = 64 * 1024
 
 /** Why a connection is not read further for now. */
-export type HoldReason =
-  | 'connect'
-  | 'subscribe'
-  | 'hook'
-  | 'refusal'
-  | 'journal'
-  | 'pace'
-  | 'answers'
-  | 'stop'
+export type HoldReason = 'connect' | 'subscribe' | 'hook' | 'answer' | 'journal' | 'pace' | 'answers' | 'stop'
 
 const BIT: Readonly<Record<HoldReason, number>> = {
   connect: 1,
@@ -23,7 +15,7 @@ const BIT: Readonly<Record<HoldReason, number>> = {
   pace: 16,
   answers: 32,
   stop: 64,
-  refusal: 128
+  answer: 128
 }
 
 /** The connection, as its intake sees it. */

@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts'
 import type { Outlet } from '../delivery/outlet.ts'
 import type { Connection } from './connection.ts'
+import type { Outgoing } from './outgoing.ts'
 
 /** Longest pause of a publisher for one crowded receiver. */
 const MAX_PAUSE_MS = 100
@@ -20,12 +21,12 @@ export class Pacing {
 
   /** A QoS 0 publish has found a receiver's socket more than half full. */
   crowded(publisher: Connection, receiver: Outlet): void {
-    const connection = receiver as Connection
-    if (connection === publisher || publisher.isPaced || connection.isClosed) return
-    if (this.#clock.now() - connection.drainedAt > STALLED_MS) return
+    const outgoing = receiver as Outgoing
+    if (outgoing === publisher.outgoing || publisher.isPaced || outgoing.isClosed) return
+    if (this.#clock.now() - outgoing.drainedAt > STALLED_MS) return
     publisher.hold('pace')
     const timer = this.#clock.after(MAX_PAUSE_MS, release)
-    connection.onRoom(release)
+    outgoing.onRoom(release)
     let isOver = false
     function release(): void {
       if (isOver) return

@@ -23,13 +23,14 @@ export interface Pending extends AppendedMessage {
 
 /** Where a message goes, as far as the journal is concerned; the routing stage knows more of it. */
 export interface Routed {
-  /** Streams that keep it for somebody; they are written into the record. */
-  readonly streamIds: readonly number[]
+  readonly topic: string
 }
 
 /** What a publish brings to the journal. */
 export interface AppendFields extends RecordFields {
   readonly route: Routed
+  /** Streams that stand in the record. */
+  readonly streamIds: readonly number[]
   /** Client id of the publisher as text; '' when it came from inside. */
   readonly publisherId: string
 }
@@ -62,10 +63,9 @@ export class BatchBuilder {
 
   /** Encodes a record at the end of the batch. */
   add(fields: AppendFields, sequence: number, acceptedAt: number, receipt: Receipt, token: number): void {
-    const { route } = fields
-    const { streamIds } = route
+    const { route, streamIds } = fields
     const packetBytes = fields.to - fields.from
-    const recordBytes = recordLength(streamIds.length, fields.publisher.length, packetBytes)
+    const recordBytes = recordLength(fields, streamIds.length)
     if (this.#at + recordBytes > this.#slab.length) this.#newSlab(recordBytes)
     const packetAt = writeRecord(this.#slab, this.#at, fields, streamIds, sequence, acceptedAt)
     const message = new Message(this.#slab, packetAt, packetBytes, fields.isV5)
@@ -73,6 +73,8 @@ export class BatchBuilder {
     message.acceptedAt = acceptedAt
     message.expiresAt = fields.expiresAt
     message.publisher = fields.publisherId
+    message.origin = fields.origin
+    message.originId = fields.originId
     this.#at += recordBytes
     this.#bytes += recordBytes
     this.#messages.push({ message, route, streamIds, recordBytes, receipt, token })

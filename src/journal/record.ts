@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib'
-import { Message } from '../wire/message.ts'
+import { Message, ORIGIN } from '../wire/message.ts'
 
 /**
  * The journal record of one message. All numbers are little-endian.
@@ -7,20 +7,23 @@ import { Message } from '../wire/message.ts'
  * ```
  * u32 bodyBytes | u32 crc32(body) | body
  * body: u8 type | u8 flags | u48 sequence | f64 acceptedAt | f64 expiresAt
- *       u16 n, n x u32 stream id | u16 bytes, publisher client id | the PUBLISH packet (DUP cleared)
+ *       u16 n, n x u32 stream id | u16 bytes, publisher client id | with an origin: u32 originId
+ *       the PUBLISH packet (DUP cleared)
  * ```
  *
  * Rule for changing it: records are read for as long as somebody still waits for them. A new field gets a new
  * record type or flag; the meaning of what is written here never changes. What an older server cannot read
  * needs a new RECORD_VERSION, which stands in the header of every segment.
  */
-export const RECORD_VERSION = 1
+export const RECORD_VERSION = 2
 
 /** Bytes in front of the body: length and checksum. */
 export const RECORD_PREFIX_BYTES = 8
 const FIXED_BODY_BYTES = 28
 const TYPE_MESSAGE = 1
 const FLAG_V5 = 1
+/** The other flags are the origins. */
+const ORIGINS = ORIGIN.inbound | ORIGIN.will
 
 /** What is written of one message. */
 export interface RecordFields {
@@ -34,6 +37,9 @@ export interface RecordFields {
   readonly packet: Buffer
   readonly from: number
   readonly to: number
+  /** As `Message.origin` and `Message.originId`. */
+  readonly origin: number
+  readonly originId: number
 }
 
 /** A record read back. */
@@ -45,8 +51,10 @@ export interface JournalRecord {
 }
 
 /** Bytes the whole record will take. */
-export function recordLength(streams: number, publisherBytes: number, packetBytes: number): number {
-  return RECORD_PREFIX_BYTES + FIXED_BODY_BYTES + 4 * streams + publisherBytes + packetBytes
+export function recordLength(fields: RecordFields, streams: number): number {
+  const { publisher, from, to, origin } = fields
+  const variable = 4 * streams + publisher.length + (origin === 0 ? 0 : 4) + to - from
+  return RECORD_PREFIX_BYTES + FIXED_BODY_BYTES + variable
 }
 
 /**
@@ -64,7 +72,7 @@ export function writeRecord(
 ): number {
   let at = offset + RECORD_PREFIX_BYTES
   target[at] = TYPE_MESSAGE
-  target[at + 1] = fields.isV5 ? FLAG_V5 : 0
+  target[at + 1] = fields.origin | (fields.isV5 ? FLAG_V5 : 0)
   target.writeUIntLE(sequence, at + 2, 6)
   target.writeDoubleLE(acceptedAt, at + 8)
   target.writeDoubleLE(fields.expiresAt, at + 16)
@@ -73,6 +81,7 @@ export function writeRecord(
   for (const id of streamIds) at = target.writeUInt32LE(id, at)
   at = target.writeUInt16LE(fields.publisher.length, at)
   if (fields.publisher.length > 0) at += fields.publisher.copy(target, at)
+  if (fields.origin !== 0) at = target.writeUInt32LE(fields.originId, at)
   const packetAt = at
   fields.packet.copy(target, at, fields.from, fields.to)
   target[at] = fields.header
@@ -120,11 +129,16 @@ export function readRecord(source: Buffer, offset: number): JournalRecord {
   const publisherBytes = source.readUInt16LE(at)
   const publisher = source.toString('utf8', at + 2, at + 2 + publisherBytes)
   at += 2 + publisherBytes
+  const origin = flags & ORIGINS
+  const originId = origin === 0 ? 0 : source.readUInt32LE(at)
+  if (origin !== 0) at += 4
   const message = new Message(source, at, body + bodyBytes - at, (flags & FLAG_V5) !== 0)
   message.sequence = source.readUIntLE(body + 2, 6)
   message.acceptedAt = source.readDoubleLE(body + 8)
   message.expiresAt = source.readDoubleLE(body + 16)
   message.publisher = publisher
+  message.origin = origin
+  message.originId = originId
   return {
     message,
     streamIds,

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import type { Routed } from '../journal/batch.ts'
+import { REPLAY_STREAM } from '../store/store.ts'
 import { assertTopic } from '../topic.ts'
 import { malformed } from '../wire/cursor.ts'
 import { FilterTree } from './filter-tree.ts'
@@ -12,11 +13,13 @@ const REPLACEMENT = '\ufffd'
 
 /** Where the messages of one topic go. */
 export interface Route<R extends Reader> extends Routed {
-  readonly topic: string
   /** All matching streams. */
   readonly streams: readonly Stream<R>[]
   /** Those of them that keep messages for somebody. */
   readonly durable: readonly Stream<R>[]
+  /** Their ids, and the same with the replay stream. */
+  readonly streamIds: readonly number[]
+  readonly replayedIds: readonly number[]
   readonly counter: TopicCounter
 }
 
@@ -111,11 +114,13 @@ export class Router<R extends Reader> {
     assertTopic(topic, this.#maxTopicLevels)
     const streams = this.#tree.match(topic)
     const durable = streams.filter(stream => stream.durable.size > 0)
+    const streamIds = durable.map(stream => stream.streamId)
     const route = {
       topic,
       streams,
       durable,
-      streamIds: durable.map(stream => stream.streamId),
+      streamIds,
+      replayedIds: [REPLAY_STREAM, ...streamIds],
       counter: this.#counter(topic)
     }
     if (topic.length > MAX_CACHED_LENGTH) return route

@@ -5,9 +5,10 @@ import type { Message } from '../wire/message.ts'
  * `test/contract/store.ts`. Three parts, because they fail and forget differently:
  *
  * - the **lane** keeps messages: appended in sequence, never changed, synced before a publisher is acked;
- * - the **state** keeps rows that change: sessions, subscriptions, streams, cursors; synced when asked;
+ * - the **state** keeps rows that change: sessions, subscriptions, streams, cursors, retained messages, wills; synced
+ *   when asked;
  * - the **notes** keep what was sent and acked since the last checkpoint: appended before bytes leave for a
- *   subscriber, in order, not synced. A power cut may take their end, never a piece out of their middle.
+ *   subscriber, in order, synced when asked. A power cut may take their end, never a piece out of their middle.
  */
 export interface Store {
   readonly supports: StoreSupports
@@ -53,6 +54,10 @@ export interface StoreContents {
   readonly subscriptions: readonly SubscriptionRow[]
   /** Last checkpointed cursor of each session id: opaque bytes of the core. */
   readonly cursors: ReadonlyMap<number, Buffer>
+  /** Retained message of each topic: opaque bytes of the core. */
+  readonly retained: ReadonlyMap<string, Buffer>
+  /** Wills by their id: opaque bytes of the core. */
+  readonly wills: ReadonlyMap<number, Buffer>
   /** The notes since the checkpoint, oldest first: each is the bytes given to one append. */
   readonly notes: readonly Buffer[]
 }
@@ -132,6 +137,12 @@ export interface MetaRow {
   readonly [key: string]: string | number | boolean | null
 }
 
+/**
+ * The stream of messages that changed more than the lane when they were accepted (see `delivery/replay.ts`): read back
+ * at the next start when no checkpoint came after them. No row and no filter belongs to it.
+ */
+export const REPLAY_STREAM = 0
+
 /** A distinct filter that some session subscribes to. Ids are never used again. */
 export interface StreamRow {
   readonly streamId: number
@@ -146,6 +157,8 @@ export interface SessionRow {
   readonly createdAt: number
   /** Seconds after the disconnect until it ends; null: never. @see MQTT 5.0 section 3.1.2.11.2 */
   readonly expirySeconds: number | null
+  /** When its connection ended; null while connected, and where it makes no difference. */
+  readonly disconnectedAt?: number | null
 }
 
 /** A subscription of a persistent session. */
@@ -157,6 +170,12 @@ export interface SubscriptionRow {
   /** Messages above this sequence belong to it. */
   readonly fromSequence: number
   readonly createdAt: number
+  /** Subscription Identifier; 0: none. */
+  readonly identifier?: number
+  /** Not for messages that its own client publishes. */
+  readonly isNoLocal?: boolean
+  /** Messages keep the RETAIN flag with which they were published. */
+  readonly keepsRetain?: boolean
 }
 
 /** One change of one row; `null` deletes it. */
@@ -166,6 +185,8 @@ export type StateChange =
   | { readonly table: 'session'; readonly key: number; readonly row: SessionRow | null }
   | { readonly table: 'subscription'; readonly key: SubscriptionKey; readonly row: SubscriptionRow | null }
   | { readonly table: 'cursor'; readonly key: number; readonly row: Buffer | null }
+  | { readonly table: 'retained'; readonly key: string; readonly row: Buffer | null }
+  | { readonly table: 'will'; readonly key: number; readonly row: Buffer | null }
 
 /** What a subscription is found by. */
 export interface SubscriptionKey {
@@ -188,10 +209,11 @@ export interface StateStore {
 /** The part that keeps what was sent and acked since the last checkpoint. */
 export interface NoteStore {
   /**
-   * Appends a note; resolves when it would survive a kill of the process (it is not synced). One call at a time.
-   * A note that cannot be written must not be missing in silence: after a restart `lastStop` is then `machine`.
+   * Appends a note; resolves when it would survive a kill of the process, with `sync` a power cut (it and all before
+   * it; where the fsync setting is weak, `sync` is not heeded). One call at a time. A note that cannot be written must
+   * not be missing in silence: after a restart `lastStop` is then `machine`.
    */
-  append(note: Buffer): Promise<void>
+  append(note: Buffer, options: { sync: boolean }): Promise<void>
   /**
    * Applies a checkpoint: writes the changes with sync, and from then on notes appended before the call are not
    * handed over at open any more; notes appended during and after the call are. It may be called while an append is

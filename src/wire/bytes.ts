@@ -52,6 +52,11 @@ export class ByteReader {
     return this.#at >= this.#bytes.length
   }
 
+  /** Where the next number begins. */
+  get offset(): number {
+    return this.#at
+  }
+
   number(): number {
     let value = 0
     let factor = 1

@@ -1,6 +1,14 @@
 import { buildPublish, NOTHING, QOS_MASK } from './publish.ts'
 import { readVarint, varintBytes, varintValue } from './varint.ts'
 
+/** Kinds of {@link Message.origin}; they stand in records as flags, so they never change. */
+export const ORIGIN = {
+  /** A QoS 2 publish: its packet id is taken in the publisher's session until PUBREL. */
+  inbound: 2,
+  /** A will: it is done with when this message is stored. */
+  will: 4
+} as const
+
 /**
  * One PUBLISH, kept as the bytes of its packet. The same bytes go to disk and to every subscriber of that
  * protocol version; whoever sends them patches the first byte and the packet id in his own copy. Other forms
@@ -20,6 +28,10 @@ export class Message {
   expiresAt = 0
   /** Client id of the publisher; '' when it came from inside. */
   publisher = ''
+  /** What its acceptance changed besides the lane, as {@link ORIGIN}; 0: nothing. */
+  origin = 0
+  /** The session whose inbound packet id it took, or the will that it is. */
+  originId = 0
   readonly bytes: Buffer
   readonly offset: number
   readonly length: number
@@ -75,6 +87,23 @@ export class Message {
     return this.bytes.toString('utf8', this.offset + this.#topicOffset + 2, this.offset + this.idOffset)
   }
 
+  /** A view of the topic with its two length bytes. */
+  topicField(): Buffer {
+    return this.bytes.subarray(this.offset + this.#topicOffset, this.offset + this.idOffset)
+  }
+
+  /** The packet id in its bytes, the publisher's; 0 without one. */
+  packetId(): number {
+    return this.qos === 0 ? 0 : this.bytes.readUInt16BE(this.offset + this.idOffset)
+  }
+
+  /** The same message in bytes of its own, so that it keeps nothing else in memory. */
+  copy(): Message {
+    const bytes = Buffer.allocUnsafeSlow(this.length)
+    this.bytes.copy(bytes, 0, this.offset, this.offset + this.length)
+    return this.#describe(new Message(bytes, 0, this.length, this.isV5))
+  }
+
   /** A view of the payload. */
   payload(): Buffer {
     return this.bytes.subarray(this.#payloadStart(), this.offset + this.length)
@@ -104,12 +133,15 @@ export class Message {
     const packet = buildPublish({
       // the QoS bits tell the form whether it has a packet id; the sender writes its own first byte
       header: (this.bytes[this.offset]! & ~QOS_MASK) | (hasPacketId ? Math.max(this.qos, 1) << 1 : 0),
-      topicField: this.bytes.subarray(this.offset + this.#topicOffset, this.offset + this.idOffset),
+      topicField: this.topicField(),
       hasPacketId,
       properties: isV5 ? this.properties() : null,
       payload: this.payload()
     })
-    const form = new Message(packet, 0, packet.length, isV5)
+    return this.#describe(new Message(packet, 0, packet.length, isV5))
+  }
+
+  #describe(form: Message): Message {
     form.sequence = this.sequence
     form.acceptedAt = this.acceptedAt
     form.expiresAt = this.expiresAt

@@ -44,11 +44,19 @@ export function propertyField(...properties: readonly Buffer[]): Buffer {
   return field
 }
 
-/** PUBACK of MQTT 5 with a reason code and, when given, a reason string. @see MQTT 5.0 section 3.4 */
-export function refusalPuback(packetId: number, reasonCode: number, reason: string | null): Buffer {
+/**
+ * PUBACK or one of its kin of MQTT 5 with a reason code and, when given, a reason string.
+ * @param header its first byte. @see MQTT 5.0 sections 3.4 to 3.7
+ */
+export function reasonedAck(
+  header: number,
+  packetId: number,
+  reasonCode: number,
+  reason: string | null
+): Buffer {
   const head = Buffer.of(packetId >> 8, packetId & 255, reasonCode)
-  if (reason === null) return buildPacket(0x40, head)
-  return buildPacket(0x40, head, propertyField(textProperty(PROPERTY.reasonString, reason)))
+  if (reason === null) return buildPacket(header, head)
+  return buildPacket(header, head, propertyField(textProperty(PROPERTY.reasonString, reason)))
 }
 
 /** CONNACK; `properties` for MQTT 5 only. @see MQTT 5.0 section 3.2 */

@@ -1,4 +1,5 @@
 import { malformed, PacketCursor, protocolError } from './cursor.ts'
+import { varintLength, writeVarint } from './varint.ts'
 
 /** Identifiers of MQTT 5 properties. @see MQTT 5.0 section 2.2.2.2 */
 export const PROPERTY = {
@@ -136,6 +137,19 @@ function readValue(cursor: PacketCursor, kind: Kind, id: number): number {
 /** A property with a number of one byte. */
 export function byteProperty(id: number, value: number): Buffer {
   return Buffer.of(id, value)
+}
+
+/** A property with a number of two bytes. */
+export function uint16Property(id: number, value: number): Buffer {
+  return Buffer.of(id, value >> 8, value & 255)
+}
+
+/** A property with a Variable Byte Integer. */
+export function varintProperty(id: number, value: number): Buffer {
+  const property = Buffer.allocUnsafe(1 + varintLength(value))
+  property[0] = id
+  writeVarint(property, value, 1)
+  return property
 }
 
 /** A property with a number of four bytes. */

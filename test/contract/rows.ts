@@ -99,19 +99,19 @@ export function defineNotes({ defineKept }: Definers): void {
 
   defineKept('notes come back in order', async (t, under) => {
     const given = ['first', '', 'x'.repeat(100_000), 'last']
-    for (const text of given) await under.store.notes.append(Buffer.from(text))
+    for (const text of given) await under.store.notes.append(Buffer.from(text), { sync: false })
     t.true(under.store.notes.sizeBytes() >= 100_000)
     t.deepEqual(texts(await under.reopen()), given)
-    await under.store.notes.append(Buffer.from('more'))
+    await under.store.notes.append(Buffer.from('more'), { sync: false })
     t.deepEqual(texts(await under.reopen()), [...given, 'more'])
   })
 
   defineKept('a checkpoint writes its changes and ends the notes before it', async (t, under) => {
     const { notes } = under.store
-    await notes.append(Buffer.from('before'))
+    await notes.append(Buffer.from('before'), { sync: false })
     await notes.checkpoint(() => [{ table: 'meta', key: 'state', row: { value: 1 } }])
     t.is(notes.sizeBytes(), 0)
-    await notes.append(Buffer.from('after'))
+    await notes.append(Buffer.from('after'), { sync: false })
     const contents = await under.reopen()
     t.deepEqual(texts(contents), ['after'])
     t.deepEqual(contents.meta.get('state'), { value: 1 })
@@ -120,12 +120,12 @@ export function defineNotes({ defineKept }: Definers): void {
   defineKept('notes given while a checkpoint is made belong behind it', async (t, under) => {
     const { notes } = under.store
     for (let round = 0; round < 20; round++) {
-      const before = notes.append(Buffer.from(`before ${round}`))
+      const before = notes.append(Buffer.from(`before ${round}`), { sync: false })
       const checkpoint = notes.checkpoint(() => [{ table: 'meta', key: 'state', row: { round } }])
       await before
-      await notes.append(Buffer.from(`during ${round}`))
+      await notes.append(Buffer.from(`during ${round}`), { sync: false })
       await checkpoint
-      await notes.append(Buffer.from(`after ${round}`))
+      await notes.append(Buffer.from(`after ${round}`), { sync: false })
     }
     t.deepEqual(texts(await under.reopen()), ['during 19', 'after 19'])
   })

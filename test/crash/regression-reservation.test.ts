@@ -1,5 +1,4 @@
 import test from 'ava'
-import { systemClock } from '../../src/clock.ts'
 import { Checkpoint } from '../../src/delivery/checkpoint.ts'
 import { decodeCursor } from '../../src/delivery/cursor.ts'
 import { NoteBook } from '../../src/delivery/notes.ts'
@@ -7,6 +6,7 @@ import { RESERVED_COUNTERS, Reservations } from '../../src/delivery/reservations
 import { Session } from '../../src/delivery/session.ts'
 import { silentLog } from '../../src/log.ts'
 import type { StateChange } from '../../src/store/store.ts'
+import { emptyTables, idleHost } from '../helpers/stand-ins.ts'
 
 const nothing = () => {}
 
@@ -36,15 +36,12 @@ function scene() {
     sizeBytes: () => 1
   }
   const notes = new NoteBook({ store, log: silentLog, later: nothing, written: nothing })
-  const session = new Session(
-    { clientId: 'a', sessionId: 1, createdAt: 0, expirySeconds: null },
-    { clock: systemClock, wake: nothing, acked: nothing }
-  )
+  const session = new Session({ clientId: 'a', sessionId: 1, createdAt: 0, expirySeconds: null }, idleHost)
   notes.touch(session)
   return {
     ...{ rows, session },
     reservations: new Reservations({ state, log: silentLog, later: nothing }),
-    checkpoint: new Checkpoint({ store, notes, log: silentLog }),
+    checkpoint: new Checkpoint({ ...emptyTables(state), store, notes, log: silentLog }),
     /** Lets the oldest call that waits go on. */
     async goOn() {
       held.shift()?.()

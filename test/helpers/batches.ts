@@ -13,6 +13,8 @@ export interface MessageSpec {
   readonly qos?: number
   readonly expiresAt?: number
   readonly acceptedAt?: number
+  readonly origin?: number
+  readonly originId?: number
 }
 
 /** The payload of a message without one of its own: it names its sequence and has a length of its own. */
@@ -51,16 +53,19 @@ function recordOf(sequence: number, spec: MessageSpec): AppendedMessage & { reco
     properties: spec.isV5 ? Buffer.alloc(0) : null
   })
   const streamIds = spec.streamIds ?? [1]
-  const recordBytes = recordLength(streamIds.length, publisher.length, packet.length)
+  const { expiresAt = 0, acceptedAt = 1_700_000_000_000 + sequence, origin = 0, originId = 0 } = spec
+  const place = { packet, from: 0, to: packet.length }
+  const fields = { expiresAt, publisher, header: packet[0]!, isV5, origin, originId, ...place }
+  const recordBytes = recordLength(fields, streamIds.length)
   const record = Buffer.alloc(recordBytes)
-  const { expiresAt = 0, acceptedAt = 1_700_000_000_000 + sequence } = spec
-  const fields = { expiresAt, publisher, header: packet[0]!, isV5, packet, from: 0, to: packet.length }
   const packetAt = writeRecord(record, 0, fields, streamIds, sequence, acceptedAt)
   const message = new Message(record, packetAt, packet.length, isV5)
   message.sequence = sequence
   message.acceptedAt = acceptedAt
   message.expiresAt = expiresAt
   message.publisher = spec.publisher ?? 'publisher'
+  message.origin = origin
+  message.originId = originId
   return { message, streamIds, recordBytes, record }
 }
 

@@ -27,6 +27,8 @@ interface Kept {
   readonly messages: Map<number, { message: Message; streamIds: readonly number[] }>
   readonly rows: Rows
   readonly notes: { number: number; note: Buffer }[]
+  /** The last note that a power cut cannot take. */
+  syncedNote: number
   nextNote: number
   firstNote: number
   nextSequence: number
@@ -55,7 +57,8 @@ export class ModelStore implements Store {
   }
 
   /**
-   * The store as it is found after a kill of the process, or after a power cut that left so many of the notes.
+   * The store as it is found after a kill of the process, or after a power cut that left so many of the notes (and
+   * those that were synced).
    * This one takes nothing any more.
    */
   crash(lastStop: 'process' | 'machine', keptNotes = Number.POSITIVE_INFINITY): ModelStore {
@@ -64,7 +67,7 @@ export class ModelStore implements Store {
     const left = {
       messages: new Map(messages),
       rows: new Map(rows),
-      notes: notes.slice(0, keptNotes),
+      notes: notes.filter(({ number }, i) => i < keptNotes || number <= numbers.syncedNote),
       ...numbers
     }
     return new ModelStore(left, lastStop)
@@ -91,6 +94,8 @@ export class ModelStore implements Store {
       sessions: table('session'),
       subscriptions: table('subscription'),
       cursors: new Map(keyed<Buffer>('cursor').map(([key, row]) => [Number(key), row])),
+      retained: new Map(keyed<Buffer>('retained')),
+      wills: new Map(keyed<Buffer>('will').map(([key, row]) => [Number(key), row])),
       notes: notes.filter(({ number }) => number >= firstNote).map(({ note }) => note)
     }
   }
@@ -138,9 +143,10 @@ export class ModelStore implements Store {
   }
 
   readonly notes: Store['notes'] = {
-    append: async note => {
+    append: async (note, { sync }) => {
       await this.#work('append')
       this.calls.notes++
+      if (sync) this.#kept.syncedNote = this.#kept.nextNote
       this.#kept.notes.push({ number: this.#kept.nextNote++, note })
     },
     checkpoint: async changes => {
@@ -176,5 +182,13 @@ export class ModelStore implements Store {
 }
 
 function emptyKept(): Kept {
-  return { messages: new Map(), rows: new Map(), notes: [], nextNote: 0, firstNote: 0, nextSequence: 1 }
+  return {
+    messages: new Map(),
+    rows: new Map(),
+    notes: [],
+    syncedNote: -1,
+    nextNote: 0,
+    firstNote: 0,
+    nextSequence: 1
+  }
 }

@@ -1,10 +1,10 @@
 import test from 'ava'
 import fc from 'fast-check'
-import { systemClock } from '../../src/clock.ts'
 import { decodeCursor, encodeCursor } from '../../src/delivery/cursor.ts'
 import { Inflight, packetIdOf } from '../../src/delivery/inflight.ts'
 import { Session } from '../../src/delivery/session.ts'
 import { ByteReader, ByteWriter } from '../../src/wire/bytes.ts'
+import { idleHost } from '../helpers/stand-ins.ts'
 
 const numRuns = Number(process.env.RESTANTE_TEST_RUNS ?? 200)
 const seed = Number(process.env.RESTANTE_TEST_SEED ?? Date.now() % 2 ** 31)
@@ -69,30 +69,36 @@ test('what is inflight, its packet ids and its order are as a list of rows would
 
 test('a cursor reads as it was written', t => {
   const whole = fc.integer({ min: 0, max: 2 ** 48 })
-  const pending = fc.uniqueArray(fc.tuple(fc.integer({ min: 0, max: 2 ** 40 }), whole), {
+  const entry = fc.tuple(fc.integer({ min: 0, max: 2 ** 40 }), whole, fc.integer({ min: 0, max: 7 }))
+  const pending = fc.uniqueArray(entry, {
     maxLength: 50,
     selector: ([counter]) => packetIdOf(counter)
   })
+  const id = fc.tuple(fc.integer({ min: 1, max: 65_535 }), fc.integer({ min: 1, max: 2 ** 48 }))
+  const inbound = fc.uniqueArray(id, { maxLength: 50, selector: ([packetId]) => packetId })
   const property = fc.property(
     whole,
     whole,
     fc.nat(20_000),
     pending,
-    (frontier, reserved, suspects, entries) => {
-      const host = { clock: systemClock, wake() {}, acked() {} }
+    inbound,
+    (frontier, reserved, suspects, entries, ids) => {
+      const host = idleHost
       const session = new Session({ clientId: 'c', sessionId: 1, createdAt: 0, expirySeconds: null }, host)
       session.frontier = frontier
       session.requestedCounter = reserved
       session.suspects = suspects
       const sorted = entries.sort(([a], [b]) => a - b)
-      for (const [counter, sequence] of sorted) session.inflight.restore(counter, sequence)
+      for (const [counter, sequence, flags] of sorted) session.inflight.restore(counter, sequence, flags)
+      for (const [packetId, sequence] of ids) session.inbound.restore(packetId, sequence)
       const cursor = decodeCursor(encodeCursor(session))
       const expected = {
         frontier,
         nextCounter: (sorted.at(-1)?.[0] ?? -1) + 1,
         reservedCounter: reserved,
         suspects,
-        pending: sorted.map(([counter, sequence]) => ({ counter, sequence }))
+        pending: sorted.map(([counter, sequence, flags]) => ({ counter, sequence, flags })),
+        inbound: ids.map(([packetId, sequence]) => ({ packetId, sequence }))
       }
       if (JSON.stringify(cursor) !== JSON.stringify(expected))
         throw new Error(JSON.stringify([cursor, expected]))

@@ -1,0 +1,84 @@
+import type { Journal } from '../journal/journal.ts'
+import { type MetaRow, REPLAY_STREAM, type StateChange, type StoreContents } from '../store/store.ts'
+import { type Message, ORIGIN } from '../wire/message.ts'
+import type { Retained } from './retained.ts'
+import type { Session } from './session.ts'
+import type { Wills } from './wills.ts'
+
+const META_KEY = 'replay'
+
+/**
+ * How far the rows are that follow from messages: retained messages, packet ids of inbound QoS 2 messages, wills that
+ * were sent. These change with the acceptance of a message, and only the journal is written then. So such messages are
+ * kept in a stream of their own until a checkpoint has written the rows; at the start what is left in it is gone through again.
+ */
+export class ReplayMark {
+  /** All that follows from messages up to it is in rows. */
+  through: number
+  /** The newest message of the replay stream. */
+  #highest = 0
+
+  constructor(meta: ReadonlyMap<string, MetaRow>) {
+    this.through = Number(meta.get(META_KEY)?.through ?? 0)
+  }
+
+  /** Whether a checkpoint would make a difference. */
+  get isBehind(): boolean {
+    return this.#highest > this.through
+  }
+
+  /** A message of the replay stream was committed. */
+  committed(sequence: number): void {
+    this.#highest = sequence
+  }
+
+  /** The row that says so. */
+  change(through: number): StateChange {
+    return { table: 'meta', key: META_KEY, row: { through } }
+  }
+}
+
+/** What is gone through again at the start. */
+export interface ReplayOptions {
+  readonly contents: StoreContents
+  readonly mark: ReplayMark
+  readonly journal: Journal
+  readonly sessions: readonly Session[]
+  /** By session id: sequences of inbound messages whose packet id is free again. */
+  readonly inboundFree: ReadonlyMap<number, ReadonlySet<number>>
+  readonly retained: Retained
+  readonly wills: Wills
+}
+
+/** Goes through the messages since the last checkpoint that changed more than the lane, in their order. */
+export async function replay(options: ReplayOptions): Promise<void> {
+  const { contents, mark, journal, sessions, inboundFree, retained, wills } = options
+  const byId = new Map(sessions.map(session => [session.sessionId, session]))
+  for (const sequence of sequencesAfter(contents, mark.through)) {
+    mark.committed(sequence)
+    const message = await journal.fetch(sequence)
+    if (!message) continue
+    if (message.isRetained) retained.apply(message, message.topic())
+    if (message.origin === ORIGIN.will) wills.wasSent(message.originId)
+    else if (message.origin === ORIGIN.inbound) takeId(message, byId, inboundFree)
+  }
+}
+
+function takeId(
+  message: Message,
+  byId: ReadonlyMap<number, Session>,
+  inboundFree: ReplayOptions['inboundFree']
+): void {
+  const { originId, sequence } = message
+  if (inboundFree.get(originId)?.has(sequence)) return
+  byId.get(originId)?.inbound.restore(message.packetId(), sequence)
+}
+
+function sequencesAfter({ postings }: StoreContents, through: number): number[] {
+  const sequences: number[] = []
+  for (const posting of postings) {
+    if (posting.streamId !== REPLAY_STREAM) continue
+    for (const sequence of posting.sequences) if (sequence > through) sequences.push(sequence)
+  }
+  return sequences.sort((a, b) => a - b)
+}

@@ -1,0 +1,38 @@
+import type { Message } from '../wire/message.ts'
+import type { Subscription } from './subscription.ts'
+
+/**
+ * The retained messages that a subscribe has brought up, read from the table as they are sent: each is the newest of
+ * its topic at that moment. @see MQTT 5.0 section 3.3.1.3
+ */
+export class RetainedFeed {
+  readonly subscription: Subscription
+  readonly #messages: Iterator<Message | null, void>
+  #next: Message | undefined
+  #isOver = false
+
+  constructor(subscription: Subscription, messages: Iterator<Message | null, void>) {
+    this.subscription = subscription
+    this.#messages = messages
+  }
+
+  /** Whether its subscription is still the one that the session has for the filter. */
+  get isWanted(): boolean {
+    const { session, filter } = this.subscription
+    return session.subscriptions.get(filter) === this.subscription
+  }
+
+  /** The next message; null: ask again in a later step; undefined: there are no more. */
+  peek(): Message | null | undefined {
+    if (this.#next || this.#isOver) return this.#next
+    const { done, value } = this.#messages.next()
+    if (done) this.#isOver = true
+    else this.#next = value ?? undefined
+    return done ? undefined : value
+  }
+
+  /** Steps over the message of {@link peek}. */
+  advance(): void {
+    this.#next = undefined
+  }
+}

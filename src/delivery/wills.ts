@@ -1,0 +1,239 @@
+import type { Clock } from '../clock.ts'
+import { errorText } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import type { StateChange, StateStore } from '../store/store.ts'
+import { ByteReader, ByteWriter } from '../wire/bytes.ts'
+import { Message } from '../wire/message.ts'
+import { Deadlines } from './deadlines.ts'
+
+/** Rule for changing the row: a new layout gets a new version; this one is read for ever. */
+const WILL_VERSION = 1
+const RETRY_MS = 1_000
+
+/** A message that is sent when its client is gone without having said so. @see MQTT 5.0 section 3.1.2.5 */
+export interface Will {
+  /** Never used again. */
+  readonly willId: number
+  readonly clientId: string
+  /** Seconds between the end of the connection and the sending. */
+  readonly delaySeconds: number
+  /** The PUBLISH that is sent. */
+  readonly message: Message
+  /** When it is to be sent, milliseconds since 1970; 0: its connection lasts. */
+  sendAt: number
+  /** Sent or dropped: nothing more happens to it. */
+  isOver: boolean
+  /** The client as hooks know it; null after a restart. */
+  client: object | null
+}
+
+/** What a client brings in CONNECT. */
+export type WillRequest = Pick<Will, 'delaySeconds' | 'message'>
+
+/** What the wills work with. */
+export interface WillsOptions {
+  readonly state: StateStore
+  readonly clock: Clock
+  readonly log: Logger
+  /** A client whose connection ended with the server has so long to come back. */
+  readonly graceMs: number
+  /** Publishes a will; resolves when it is stored, or will never be. */
+  publish(will: Will): Promise<void>
+}
+
+/**
+ * The wills of all clients, connected or not. A will is on stable storage before its client is let in. Its row is taken
+ * out after it was published; should the server be killed in between, its message in the journal tells (see replay.ts).
+ */
+export class Wills {
+  readonly #options: WillsOptions
+  readonly #byId = new Map<number, Will>()
+  /** Wills whose connection has ended, by client id: those to be sent later. */
+  readonly #pending = new Map<string, Set<Will>>()
+  /** Over since the last checkpoint. */
+  #gone = new Set<number>()
+  readonly #deadlines: Deadlines<Will>
+  #nextWillId = 1
+
+  constructor(options: WillsOptions) {
+    this.#options = options
+    this.#deadlines = new Deadlines(options.clock, will => this.#due(will))
+  }
+
+  get size(): number {
+    return this.#byId.size
+  }
+
+  /** No new will gets an id up to this one. */
+  reserveId(willId: number): void {
+    if (willId >= this.#nextWillId) this.#nextWillId = willId + 1
+  }
+
+  /** Makes a will; it counts once its {@link changes} are stored and it was {@link enter}ed. */
+  make(clientId: string, { delaySeconds, message }: WillRequest): Will {
+    return {
+      willId: this.#nextWillId++,
+      clientId,
+      delaySeconds,
+      message,
+      sendAt: 0,
+      isOver: false,
+      client: null
+    }
+  }
+
+  /** The rows of a new will. */
+  changes(will: Will): StateChange[] {
+    return [rowOf(will), { table: 'meta', key: 'wills', row: { next: this.#nextWillId } }]
+  }
+
+  /** The client of a will was let in. */
+  enter(will: Will): void {
+    this.#byId.set(will.willId, will)
+  }
+
+  /** The client has said goodbye: nothing is sent. [MQTT-3.14.4-3] */
+  drop(will: Will): void {
+    this.#end(will)
+  }
+
+  /**
+   * The connection has ended without a goodbye: the will is sent after its delay.
+   * @param expirySeconds of the session: the will is sent with its end at the latest; null: it has none.
+   */
+  lost(will: Will, expirySeconds: number | null): void {
+    if (will.isOver || will.sendAt !== 0) return
+    const now = this.#options.clock.now()
+    const delaySeconds = Math.min(will.delaySeconds, expirySeconds ?? Number.POSITIVE_INFINITY)
+    this.#wait(will, now + delaySeconds * 1_000)
+    if (delaySeconds === 0) this.#send(will)
+    else this.#write([rowOf(will)])
+  }
+
+  /** The client is back with its session in time: what was waiting is not sent. [MQTT-3.1.3-9] */
+  resumed(clientId: string): void {
+    for (const will of [...(this.#pending.get(clientId) ?? [])]) this.#end(will)
+  }
+
+  /** The session has ended: what was waiting is sent now. [MQTT-3.1.2-8] */
+  sessionEnded(clientId: string): void {
+    for (const will of [...(this.#pending.get(clientId) ?? [])]) this.#send(will)
+  }
+
+  /**
+   * Puts back a will found in the store. When its client was connected, it has the delay, and a grace at least, to come
+   * back. @param expirySeconds of its session; 0 when there is none.
+   */
+  restore(willId: number, row: Buffer, expirySeconds: (clientId: string) => number | null): void {
+    const will = decodeWill(willId, row)
+    this.reserveId(willId)
+    this.enter(will)
+    if (will.sendAt !== 0) {
+      this.#wait(will, will.sendAt)
+      return
+    }
+    const limit = expirySeconds(will.clientId) ?? Number.POSITIVE_INFINITY
+    const delayMs = Math.max(Math.min(will.delaySeconds, limit) * 1_000, this.#options.graceMs)
+    this.#wait(will, this.#options.clock.now() + delayMs)
+  }
+
+  /** The message of a will is in the journal. */
+  wasSent(willId: number): void {
+    const will = this.#byId.get(willId)
+    if (will) this.#end(will)
+    else this.reserveId(willId)
+  }
+
+  /** Wills that are over; their rows count as taken out from now on. */
+  takeGone(): number[] {
+    const gone = [...this.#gone]
+    this.#gone.clear()
+    return gone
+  }
+
+  /** The rows of these wills could not be taken out. */
+  taint(willIds: readonly number[]): void {
+    for (const willId of willIds) this.#gone.add(willId)
+  }
+
+  /** Takes the rows of these wills out. */
+  goneChanges(willIds: readonly number[]): StateChange[] {
+    return willIds.map(key => ({ table: 'will', key, row: null }))
+  }
+
+  /** Sends nothing more; what waits is for the next server. */
+  stop(): void {
+    this.#deadlines.stop()
+  }
+
+  #wait(will: Will, sendAt: number): void {
+    will.sendAt = sendAt
+    const waiting = this.#pending.get(will.clientId) ?? new Set()
+    this.#pending.set(will.clientId, waiting.add(will))
+    this.#deadlines.add(sendAt, will)
+  }
+
+  #due(will: Will): void {
+    if (this.#pending.get(will.clientId)?.has(will)) this.#send(will)
+  }
+
+  #send(will: Will): void {
+    this.#forget(will)
+    this.#options.publish(will).then(
+      () => this.#end(will),
+      (cause: unknown) => {
+        const { log, clock } = this.#options
+        log.error({ err: cause, clientId: will.clientId }, `a will could not be sent: ${errorText(cause)}`)
+        if (!will.isOver) this.#wait(will, clock.now() + RETRY_MS)
+      }
+    )
+  }
+
+  #end(will: Will): void {
+    if (will.isOver) return
+    will.isOver = true
+    this.#forget(will)
+    this.#byId.delete(will.willId)
+    this.#gone.add(will.willId)
+    this.#write([{ table: 'will', key: will.willId, row: null }])
+  }
+
+  #forget(will: Will): void {
+    const waiting = this.#pending.get(will.clientId)
+    waiting?.delete(will)
+    if (waiting?.size === 0) this.#pending.delete(will.clientId)
+  }
+
+  /** Not synced: a power cut may bring an older row back, and a will is then sent that need not have been. */
+  #write(changes: readonly StateChange[]): void {
+    this.#options.state.write(changes, { sync: false }).catch(() => {})
+  }
+}
+
+function rowOf(will: Will): StateChange {
+  const { clientId, delaySeconds, sendAt, message, willId } = will
+  const id = Buffer.from(clientId)
+  const head = new ByteWriter()
+  head
+    .number(WILL_VERSION)
+    .number(delaySeconds)
+    .number(sendAt)
+    .number(message.isV5 ? 1 : 0)
+    .number(id.length)
+  const packet = message.bytes.subarray(message.offset, message.offset + message.length)
+  return { table: 'will', key: willId, row: Buffer.concat([head.take(), id, packet]) }
+}
+
+function decodeWill(willId: number, row: Buffer): Will {
+  const input = new ByteReader(row)
+  const version = input.number()
+  if (version !== WILL_VERSION) throw new RangeError(`a will has version ${version}, not ${WILL_VERSION}`)
+  const delaySeconds = input.number()
+  const sendAt = input.number()
+  const isV5 = input.number() === 1
+  const idBytes = input.number()
+  const at = input.offset + idBytes
+  const clientId = row.toString('utf8', input.offset, at)
+  const message = new Message(row, at, row.length - at, isV5)
+  return { willId, clientId, delaySeconds, message, sendAt, isOver: false, client: null }
+}
