@@ -150,7 +150,7 @@ function buildStages({ store, settings, clock, log }: CoreOptions, contents: Sto
     () => notes.endTurn()
   )
   const wake: Sessions['wake'] = session => scheduler.wake(session)
-  const sessions = new Sessions({ state, router, journal, notes, wills, clock, wake })
+  const sessions = new Sessions({ state, router, journal, fanOut, notes, wills, clock, wake })
   const headSequence = () => journal.headSequence
   const checkpoint = new Checkpoint({
     ...{ store: store.notes, notes, retained, wills, mark, headSequence, log }
@@ -214,7 +214,9 @@ function commit(stages: Stages, { message, route: routed, streamIds }: Pending):
     return
   }
   for (const stream of route.durable) stream.add(message.sequence)
-  if (route.streams.some(({ online0 }) => online0 > 0)) fanOut.committed(route, message)
+  if (fanOut.hasRaised || route.streams.some(({ online0 }) => online0 > 0)) {
+    fanOut.committed(route, message)
+  }
 }
 
 /** What is published inside the process takes the same way as what clients publish. */

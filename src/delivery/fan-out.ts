@@ -14,6 +14,18 @@ const [PLAIN_0] = PLAIN as [Wanted, ...Wanted[]]
  */
 export class FanOut {
   #round = 0
+  /** Subscriptions that had QoS 0 when messages up to this sequence were routed. */
+  #raised: { readonly subscription: Subscription; readonly through: number }[] = []
+
+  /** Whether there are subscriptions that were raised from QoS 0 a moment ago. */
+  get hasRaised(): boolean {
+    return this.#raised.length > 0
+  }
+
+  /** A subscription does not have QoS 0 any more; messages up to this sequence are still to be committed. */
+  raised(subscription: Subscription, through: number): void {
+    this.#raised.push({ subscription, through })
+  }
 
   /** A QoS 0 publish. `crowded` is called for each receiver whose socket is filling up. */
   publish(route: Route<Subscription>, message: Message, crowded: (outlet: Outlet) => void): void {
@@ -41,6 +53,17 @@ export class FanOut {
         if (!hasDurable(route, session.subscriptions)) send(session, outlet, route, message)
       }
     }
+    if (this.hasRaised) this.#sendRaised(route, message, round)
+  }
+
+  #sendRaised(route: Route<Subscription>, message: Message, round: number): void {
+    this.#raised = this.#raised.filter(({ through }) => through >= message.sequence)
+    for (const { subscription } of this.#raised) {
+      const { session, stream } = subscription
+      if (!session.outlet || session.lastFanOut === round || !route.streams.includes(stream)) continue
+      session.lastFanOut = round
+      if (!hasDurable(route, session.subscriptions)) send(session, session.outlet, route, message)
+    }
   }
 }
 
@@ -52,6 +75,5 @@ function send(session: Session, outlet: Outlet, route: Route<Subscription>, mess
 }
 
 function hasDurable(route: Route<Subscription>, own: ReadonlyMap<string, Subscription>): boolean {
-  if (own.size === 1) return false
   return route.durable.some(({ filter }) => (own.get(filter)?.qos ?? 0) > 0)
 }

@@ -31,6 +31,8 @@ export interface SessionOptions {
   readonly createdAt: number
   /** Seconds after the disconnect until it ends; 0: with the connection; null: never. */
   readonly expirySeconds: number | null
+  /** When its last connection ended, as far as it is known. */
+  readonly disconnectedAt?: number | null
 }
 
 /**
@@ -65,7 +67,7 @@ export class Session {
   suspects = 0
   outlet: Outlet | null = null
   connectedAt: number | null = null
-  disconnectedAt: number | null = null
+  disconnectedAt: number | null
   state: SessionState = 'offline'
   /** In the run queue. */
   isQueued = false
@@ -82,6 +84,7 @@ export class Session {
     this.sessionId = options.sessionId
     this.createdAt = options.createdAt
     this.expirySeconds = options.expirySeconds
+    this.disconnectedAt = options.disconnectedAt ?? null
     this.#host = host
   }
 

@@ -5,6 +5,7 @@ import { Serial } from '../serial.ts'
 import type { StateChange, StateStore } from '../store/store.ts'
 import { encodeCursor } from './cursor.ts'
 import { Deadlines } from './deadlines.ts'
+import type { FanOut } from './fan-out.ts'
 import type { NoteBook } from './notes.ts'
 import { RESERVED_COUNTERS } from './reservations.ts'
 import * as rows from './rows.ts'
@@ -20,6 +21,7 @@ export interface SessionsOptions {
   readonly state: StateStore
   readonly router: Router<Subscription>
   readonly journal: Journal
+  readonly fanOut: FanOut
   readonly notes: NoteBook
   readonly wills: Wills
   readonly clock: Clock

@@ -4,6 +4,7 @@ import type { Journal } from '../journal/journal.ts'
 import type { Router } from '../routing/router.ts'
 import type { Serial } from '../serial.ts'
 import type { StateChange, StateStore } from '../store/store.ts'
+import type { FanOut } from './fan-out.ts'
 import * as rows from './rows.ts'
 import type { Session } from './session.ts'
 import { Subscription } from './subscription.ts'
@@ -16,6 +17,7 @@ export interface SubscriptionsOptions {
   readonly state: StateStore
   readonly router: Router<Subscription>
   readonly journal: Journal
+  readonly fanOut: FanOut
   readonly clock: Clock
 }
 
@@ -79,8 +81,14 @@ export class Subscriptions {
   unsubscribe(session: Session, filters: readonly string[]): Promise<boolean[]> {
     return this.#serial.run(session.clientId, async () => {
       assertAlive(session)
-      const found = filters.map(filter => session.subscriptions.get(filter))
-      const gone = [...new Set(found.filter(subscription => subscription !== undefined))]
+      // a filter that stands twice is there once
+      const seen = new Set<string>()
+      const found = filters.map(filter => {
+        const subscription = seen.has(filter) ? undefined : session.subscriptions.get(filter)
+        seen.add(filter)
+        return subscription
+      })
+      const gone = found.filter(subscription => subscription !== undefined)
       if (session.isPersistent && gone.length > 0) await this.#write(gone.map(rows.unsubscribeChange))
       assertAlive(session)
       this.#leave(session, gone)
@@ -121,6 +129,15 @@ export class Subscriptions {
     if (qos > 0) stream.durable.add(subscription)
     this.#options.router.activate(stream)
     if (session.outlet) session.join(subscription)
+    if (old?.qos === 0 && qos > 0 && session.outlet) this.#raised(subscription)
+  }
+
+  /** What is on its way to the store was routed while it had QoS 0: it is sent so. [MQTT-3.8.4-3] */
+  #raised(subscription: Subscription): void {
+    const { fanOut, journal } = this.#options
+    if (journal.appendedSequence > journal.headSequence) {
+      fanOut.raised(subscription, journal.appendedSequence)
+    }
   }
 
   #undo(session: Session, { old, subscription }: Change): void {

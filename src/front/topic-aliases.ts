@@ -1,4 +1,5 @@
 import { QueueError } from '../errors.ts'
+import { protocolError } from '../wire/cursor.ts'
 
 /** An alias that a client has for a topic, or is to get. */
 export interface TopicAlias {
@@ -43,7 +44,7 @@ export class IncomingAliases {
   /**
    * The topic of a PUBLISH with an alias, with its two length bytes.
    * @param topicField as it stands in the packet: when it is not empty, the alias is for it from now on.
-   * @throws QueueError QUEUE_TOPIC_ALIAS_INVALID (0, above the maximum, or without a topic so far)
+   * @throws QueueError QUEUE_TOPIC_ALIAS_INVALID (0, above the maximum), QUEUE_PROTOCOL_ERROR (without a topic so far)
    */
   resolve(alias: number, topicField: Buffer): Buffer {
     if (alias === 0 || alias > this.#maximum) {
@@ -56,7 +57,6 @@ export class IncomingAliases {
     }
     const known = this.#byAlias.get(alias)
     if (known) return known
-    const problem = 'has no topic on this connection'
-    throw new QueueError('QUEUE_TOPIC_ALIAS_INVALID', { detail: { alias, problem } })
+    throw protocolError(`topic alias ${alias} has no topic on this connection`)
   }
 }

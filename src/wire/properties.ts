@@ -91,8 +91,8 @@ export type PropertyVisitor = (id: number, value: number, from: number, to: numb
  * Walks the properties of one packet in order and checks them.
  * @param bytes the properties without their length.
  * @param carrier the packet they stand in, one of {@link CARRIER}.
- * @throws QueueError QUEUE_PACKET_MALFORMED (cut off, bad UTF-8), QUEUE_PROTOCOL_ERROR (not allowed in this packet,
- * or twice). @see MQTT 5.0 section 2.2.2
+ * @throws QueueError QUEUE_PACKET_MALFORMED (cut off, bad UTF-8, not one of this packet), QUEUE_PROTOCOL_ERROR (twice)
+ * @see MQTT 5.0 section 2.2.2
  */
 export function walkProperties(bytes: Buffer, carrier: number, visit: PropertyVisitor): void {
   const cursor = new PacketCursor(bytes, 0, bytes.length)
@@ -102,7 +102,7 @@ export function walkProperties(bytes: Buffer, carrier: number, visit: PropertyVi
     const id = cursor.varint()
     const spec = SPECS.get(id)
     if (!spec) throw malformed(`there is no property ${id}`)
-    if ((spec.packets & carrier) === 0) throw protocolError(`property ${id} is not allowed in this packet`)
+    if ((spec.packets & carrier) === 0) throw malformed(`property ${id} is not one of this packet`)
     const bit = 1n << BigInt(id)
     if ((seen & bit) !== 0n && id !== P.userProperty) throw protocolError(`property ${id} stands twice`)
     seen |= bit
