@@ -79,6 +79,10 @@ export interface ServerView {
   readonly deliveredMessages: number
   readonly refusedMessages: number
   readonly droppedMessages: number
+  /** Deliveries whose message expired before it could be sent. */
+  readonly expiredMessages: number
+  /** Topics with a retained message, those under `$SYS` included. */
+  readonly retainedMessages: number
   /** Whether publishes are accepted; false after the store has failed. */
   readonly isAccepting: boolean
 }

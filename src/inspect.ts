@@ -1,4 +1,5 @@
 import type { Counters } from './delivery/counters.ts'
+import type { Retained } from './delivery/retained.ts'
 import type { Session } from './delivery/session.ts'
 import type { Sessions } from './delivery/sessions.ts'
 import type { Subscription } from './delivery/subscription.ts'
@@ -19,6 +20,7 @@ export interface Inspected {
   readonly lane: LaneStore
   readonly laneName: string
   readonly counters: Counters
+  readonly retained: Retained
   readonly startedAt: number
 }
 
@@ -96,7 +98,7 @@ function subscriptionView({ session, filter, qos, createdAt }: Subscription): Su
   return { clientId: session.clientId, filter, qos, createdAt }
 }
 
-function serverView({ journal, lane, laneName, counters, startedAt }: Inspected): ServerView {
+function serverView({ journal, lane, laneName, counters, retained, startedAt }: Inspected): ServerView {
   return {
     lane: laneName,
     startedAt,
@@ -106,6 +108,8 @@ function serverView({ journal, lane, laneName, counters, startedAt }: Inspected)
     deliveredMessages: counters.deliveredMessages,
     refusedMessages: journal.refused,
     droppedMessages: counters.droppedMessages,
+    expiredMessages: counters.expiredMessages,
+    retainedMessages: retained.size,
     isAccepting: journal.failure === null
   }
 }

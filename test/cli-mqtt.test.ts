@@ -8,6 +8,7 @@ import { publishCommand } from '../src/commands/publish.ts'
 import { type FakeAnswers, type FakeBroker, startFakeBroker } from './helpers/cli-fake-broker.ts'
 import { temporaryFolder } from './helpers/cli-folder.ts'
 import { runCommand, startCommand } from './helpers/cli-process.ts'
+import { startServer } from './helpers/process.ts'
 
 const MESSAGES = [1, 2, 3].map(id => ({ topic: 'DB/CREATE', payload: `{"id":${id}}` }))
 
@@ -290,3 +291,13 @@ test('subscribe does not ack what it could not print', async t => {
 function sent(broker: FakeBroker, cmd: string) {
   return broker.received.find(packet => packet.cmd === cmd)
 }
+
+test('publish with QoS 2 and --retain leaves the message for a later subscriber of a real server', async t => {
+  const { mqttPort } = await startServer(t, { store: 'memory' })
+  const url = `mqtt://127.0.0.1:${mqttPort}`
+  const words = ['publish', 'DB/STATE', 'on', '--qos', '2', '--retain', '--url', url]
+  const { code, stdout } = await runCommand(t, words)
+  t.deepEqual([code, stdout], [0, 'published DB/STATE (2 bytes), acked\n'])
+  const late = await runCommand(t, ['subscribe', 'DB/#', '--count', '1', '--json', '--url', url])
+  t.like(JSON.parse(late.stdout), { topic: 'DB/STATE', payload: 'on', retain: true, qos: 1 })
+})

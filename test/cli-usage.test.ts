@@ -73,7 +73,7 @@ const BAD_ARGUMENTS: readonly (readonly [Command, Arguments, RegExp])[] = [
   [
     publishCommand,
     { topic: 'a', payload: 'x', qos: '7' },
-    /^flag --qos: expected an integer from 0 to 1, found "7"$/
+    /^flag --qos: expected an integer from 0 to 2, found "7"$/
   ],
   [
     publishCommand,

@@ -181,6 +181,8 @@ test('the server is shown', async t => {
     delivered: 7,
     refused: 6,
     dropped: 5,
+    expired: 7,
+    retained: 9,
     accepting: true
   })
 })

@@ -10,11 +10,13 @@ const serverSchema = objectSchema({
   storedBytes: countSchema,
   accepted: {
     ...countSchema,
-    description: 'Messages, since the start; so are delivered, refused and dropped.'
+    description: 'Messages, since the start; so are delivered, refused, dropped and expired.'
   },
   delivered: countSchema,
   refused: countSchema,
   dropped: countSchema,
+  expired: countSchema,
+  retained: { ...countSchema, description: 'Topics with a retained message.' },
   accepting: {
     type: 'boolean',
     description: 'Whether publishes are accepted; false after the store has failed.'
@@ -35,6 +37,8 @@ export function addServerRoutes(app: FastifyInstance, { directory, clock }: Plug
       delivered: server.deliveredMessages,
       refused: server.refusedMessages,
       dropped: server.droppedMessages,
+      expired: server.expiredMessages,
+      retained: server.retainedMessages,
       accepting: server.isAccepting
     }
   })

@@ -27,8 +27,12 @@ export const publishCommand: Command = {
     file: { requiresArg: true, describe: 'Publish the content of this file' },
     qos: {
       requiresArg: true,
-      describe: '1: acked when it is stored; 0: sent, not acked',
+      describe: '1: acked when it is stored; 2: the same, exactly once; 0: sent, not acked',
       defaultDescription: '1'
+    },
+    retain: {
+      type: 'boolean',
+      describe: 'Keep it as the last word on its topic, for those who subscribe later; empty: take that back'
     },
     json: { type: 'boolean', describe: 'Print the result as one line of JSON' },
     ...connectionOptions
@@ -40,12 +44,13 @@ export const publishCommand: Command = {
   async run(args) {
     const topic = textArgument(args, 'topic') ?? ''
     assertTopic(topic)
-    const qos = (countArgument(args, 'qos', { min: 0, max: 1 }) ?? 1) as 0 | 1
+    const qos = (countArgument(args, 'qos', { min: 0, max: 2 }) ?? 1) as 0 | 1 | 2
+    const retain = args.retain === true
     const target = connectionTarget(args)
     const payload = await readPayload(args)
     const opened = await openClient(target, { clean: true, clientId: randomClientId() })
     await opened.accepted
-    const reasonCode = await publishOnce(opened, { topic, payload, qos, timeoutMs: target.timeoutMs })
+    const reasonCode = await publishOnce(opened, { topic, payload, qos, retain, timeoutMs: target.timeoutMs })
     await closeClient(opened.client)
     const result = { topic, ...splitTopic(topic), bytes: payload.length, qos, reasonCode }
     await writeOut(`${args.json ? JSON.stringify(result) : resultText(result, opened)}\n`)
@@ -56,7 +61,8 @@ export const publishCommand: Command = {
 interface Publication {
   readonly topic: string
   readonly payload: Buffer
-  readonly qos: 0 | 1
+  readonly qos: 0 | 1 | 2
+  readonly retain: boolean
   readonly timeoutMs: number
 }
 
@@ -94,7 +100,9 @@ function payloadArgument(args: Arguments): string | undefined {
 }
 
 /** @returns the reason code of the ack; 0 as well where there is none (QoS 0, MQTT 3.1.1). */
-function publishOnce(opened: OpenedClient, { topic, payload, qos, timeoutMs }: Publication): Promise<number> {
+function publishOnce(opened: OpenedClient, publication: Publication): Promise<number> {
+  const { topic, payload, qos, retain, timeoutMs } = publication
+
   const { client, reasonText } = opened
   return new Promise((resolve, reject) => {
     const timer = systemClock.after(timeoutMs, () => fail(`no ack within ${timeoutMs} ms`))
@@ -106,7 +114,7 @@ function publishOnce(opened: OpenedClient, { topic, payload, qos, timeoutMs }: P
     }
     client.once('error', error => fail(errorText(error)))
     client.once('close', () => fail(closeProblem(opened)))
-    client.publish(topic, payload, { qos }, (error, packet) => {
+    client.publish(topic, payload, { qos, retain }, (error, packet) => {
       const reasonCode = reasonCodeOf(packet)
       if (reasonCode >= 0x80) return fail(reasonText(reasonCode, reasonStringOf(packet)))
       if (error) return fail(error.message)
@@ -125,11 +133,18 @@ function closeProblem({ client, lastReason }: OpenedClient): string {
 }
 
 function reasonCodeOf(packet: Packet | undefined): number {
-  return packet?.cmd === 'puback' ? (packet.reasonCode ?? 0) : 0
+  return isAnswer(packet) ? (packet.reasonCode ?? 0) : 0
 }
 
 function reasonStringOf(packet: Packet | undefined): string | undefined {
-  return packet?.cmd === 'puback' ? packet.properties?.reasonString : undefined
+  return isAnswer(packet) ? packet.properties?.reasonString : undefined
+}
+
+type Answer = Extract<Packet, { cmd: 'puback' | 'pubrec' | 'pubcomp' }>
+
+/** What ends a publish: with QoS 2 a PUBREC when it was refused. */
+function isAnswer(packet: Packet | undefined): packet is Answer {
+  return packet?.cmd === 'puback' || packet?.cmd === 'pubrec' || packet?.cmd === 'pubcomp'
 }
 
 function resultText(

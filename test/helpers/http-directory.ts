@@ -95,6 +95,8 @@ export class FakeDirectory implements Directory {
       deliveredMessages: 7,
       refusedMessages: 6,
       droppedMessages: 5,
+      expiredMessages: 7,
+      retainedMessages: 9,
       isAccepting: true
     }
   }
