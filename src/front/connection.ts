@@ -215,9 +215,11 @@ export class Connection implements IntakeOwner {
 
   // ---- answering
 
-  /** Queues a whole packet. */
+  /** Queues a whole packet; a client that cannot take it is told so and disconnected. [MQTT-3.1.2-24] */
   send(packet: Buffer): void {
-    this.outgoing.send(packet)
+    const limit = this.connect?.maxPacketBytes ?? Number.POSITIVE_INFINITY
+    if (packet.length <= limit) this.outgoing.send(packet)
+    else this.fail(new QueueError('QUEUE_PACKET_TOO_LARGE', { detail: { bytes: packet.length, limit } }))
   }
 
   /** A publish is not accepted: MQTT 5 is told why, 3.1.1 can only be disconnected. [MQTT-3.3.5-2] */

@@ -36,8 +36,6 @@ export interface PublishPlace {
   readonly end: number
 }
 
-const PLAIN = { payloadAt: 0, expirySeconds: null, isText: false, alias: -1 }
-
 /**
  * Reads a PUBLISH of a client.
  * @param aliases those of the connection; null when it is not MQTT 5.
@@ -56,24 +54,42 @@ export function readPublish(
   if (idEnd > end) throw malformed('PUBLISH ends in the middle of a field')
   const packetId = qos > 0 ? (bytes[topicEnd]! << 8) | bytes[topicEnd + 1]! : 0
   checkHeader(header, qos, packetId)
-  const rest = aliases ? readProperties(bytes, idEnd, end) : { ...PLAIN, payloadAt: idEnd }
-  const { payloadAt, expirySeconds, isText, alias } = rest
-  const common = { header, qos, packetId, expirySeconds, isText }
-  if (aliases && alias >= 0) {
-    const message = new Message(bytes, start, end - start, true)
-    return { ...common, ...resolved(message, aliases.resolve(alias, bytes.subarray(body, topicEnd)), router) }
+  const read = aliases ? readProperties(bytes, idEnd, end) : null
+  if (aliases && read && read.alias >= 0) {
+    const topicField = aliases.resolve(read.alias, bytes.subarray(body, topicEnd))
+    return resolved(header, new Message(bytes, start, end - start, true), topicField, router, read)
   }
   // [MQTT-3.3.2-1], [MQTT-4.7.3-1]
   if (aliases && topicEnd === body + 2)
     throw protocolError('PUBLISH has neither a topic nor an alias for one')
-  return { ...common, bytes, start, end, payloadAt, route: router.routeBytes(bytes, body + 2, topicEnd) }
+  // one literal for all, without spreads: this is made for every publish
+  return {
+    bytes,
+    start,
+    end,
+    header,
+    qos,
+    packetId,
+    payloadAt: read ? read.payloadAt : idEnd,
+    expirySeconds: read ? read.expirySeconds : null,
+    isText: read ? read.isText : false,
+    route: router.routeBytes(bytes, body + 2, topicEnd)
+  }
 }
 
 /** The same with its topic and without its alias, as it is kept and passed on. */
-function resolved(message: Message, topicField: Buffer, router: Router<Subscription>) {
+function resolved(
+  header: number,
+  message: Message,
+  topicField: Buffer,
+  router: Router<Subscription>,
+  { expirySeconds, isText }: Read
+): Incoming {
   const route = router.routeBytes(topicField, 2, topicField.length)
-  const { bytes, length } = withoutAlias(message, topicField)
-  return { bytes, start: 0, end: length, payloadAt: length - message.payload().length, route }
+  const { bytes, length, qos } = withoutAlias(message, topicField)
+  const payloadAt = length - message.payload().length
+  const packetId = message.packetId()
+  return { bytes, start: 0, end: length, header, qos, packetId, payloadAt, expirySeconds, isText, route }
 }
 
 function checkHeader(header: number, qos: number, packetId: number): void {
@@ -82,12 +98,17 @@ function checkHeader(header: number, qos: number, packetId: number): void {
   if (qos > 0 && packetId === 0) throw protocolError('PUBLISH has packet id 0') // [MQTT-2.2.1-3]
 }
 
-function readProperties(bytes: Buffer, at: number, end: number) {
+function readProperties(bytes: Buffer, at: number, end: number): Read {
   const packed = readVarint(bytes, at, end)
   const from = at + varintBytes(packed)
   const payloadAt = from + varintValue(packed)
   if (packed <= 0 || payloadAt > end) throw malformed('the properties of PUBLISH are cut off')
-  const read = { ...PLAIN, payloadAt } as { -readonly [K in keyof Read]: Read[K] }
+  const read: { -readonly [K in keyof Read]: Read[K] } = {
+    payloadAt,
+    expirySeconds: null,
+    isText: false,
+    alias: -1
+  }
   if (payloadAt === from) return read
   const properties = bytes.subarray(from, payloadAt)
   walkProperties(properties, CARRIER.publish, (id, value, valueFrom, valueTo) => {
