@@ -1,4 +1,4 @@
-import { type AedesClient, Broker, type InProcess, isSystem } from './broker/broker.ts'
+import { type AedesClient, Broker, type InProcess, isSystem, type SessionsView } from './broker/broker.ts'
 import type { Clock, Timer } from './clock.ts'
 import type { Settings } from './config/settings.ts'
 import { Checkpoint } from './delivery/checkpoint.ts'
@@ -14,7 +14,7 @@ import { Reservations } from './delivery/reservations.ts'
 import { Retained } from './delivery/retained.ts'
 import { Scheduler } from './delivery/scheduler.ts'
 import { Sessions } from './delivery/sessions.ts'
-import type { Subscription } from './delivery/subscription.ts'
+import { isDirect, type Subscription } from './delivery/subscription.ts'
 import { type Will, Wills } from './delivery/wills.ts'
 import type { Directory } from './directory.ts'
 import { errorText } from './errors.ts'
@@ -33,6 +33,8 @@ export interface CoreOptions {
   readonly settings: Settings
   readonly clock: Clock
   readonly log: Logger
+  /** An Aedes of the application, which listens; left out: one is made. */
+  readonly aedes?: Broker['aedes'] | undefined
 }
 
 /**
@@ -73,7 +75,7 @@ export class Core {
       await recover(stages, contents)
       const { connectTimeoutMs } = settings
       const broker = await Broker.create(
-        { brokerId: contents.lane, connectTimeoutMs, log: options.log },
+        { brokerId: contents.lane, connectTimeoutMs, log: options.log, aedes: options.aedes },
         inProcess(stages, options.log)
       )
       return new Core(stages, broker, contents, options)
@@ -220,8 +222,10 @@ function commit(stages: Stages, { message, route: routed, streamIds }: Pending):
 }
 
 /** What is published inside the process takes the same way as what clients publish. */
-function inProcess({ publisher }: Stages, log: Logger): InProcess {
+function inProcess({ publisher, retained, sessions }: Stages, log: Logger): InProcess {
   return {
+    retained,
+    sessions: sessionsView(sessions),
     store: (message, topic) => publisher.publish(message, topic),
     forward(message, topic) {
       if (isSystem(topic)) publisher.announce(message, topic)
@@ -240,4 +244,26 @@ async function sendWill({ broker, publisher }: Stages, will: Will): Promise<void
   if (!allowed) return
   const source = { publisherId: clientId, origin: ORIGIN.will, originId: willId }
   await publisher.publish(allowed, allowed.topic(), source)
+  if (client && broker?.isObserved) broker.showing(client as AedesClient, { shown() {} }).show(allowed)
+}
+
+/** Sessions as Aedes may ask for them. */
+function sessionsView(sessions: Sessions): SessionsView {
+  return {
+    *subscriptionsOf(clientId) {
+      for (const { filter, qos } of sessions.get(clientId)?.subscriptions.values() ?? []) {
+        if (!isDirect(filter)) yield { topic: filter, qos: qos as 0 | 1 | 2 }
+      }
+    },
+    *persistent() {
+      for (const { clientId, isPersistent, subscriptions } of sessions.all()) {
+        if (isPersistent) yield { clientId, subscriptions: subscriptions.size }
+      }
+    },
+    *subscribersOf(filter) {
+      for (const { clientId, subscriptions } of sessions.all()) {
+        if (subscriptions.has(filter)) yield clientId
+      }
+    }
+  }
 }

@@ -2,7 +2,7 @@ import type { Counters } from './delivery/counters.ts'
 import type { Retained } from './delivery/retained.ts'
 import type { Session } from './delivery/session.ts'
 import type { Sessions } from './delivery/sessions.ts'
-import type { Subscription } from './delivery/subscription.ts'
+import { isDirect, type Subscription } from './delivery/subscription.ts'
 import type { ClientView, Directory, ServerView, SessionView, SubscriptionView } from './directory.ts'
 import type { Connection } from './front/connection.ts'
 import type { Front } from './front/front.ts'
@@ -82,7 +82,9 @@ function sessionView(session: Session, journal: Journal): SessionView {
     disconnectedAt: session.disconnectedAt,
     state: session.state,
     *subscriptions() {
-      for (const subscription of session.subscriptions.values()) yield subscriptionView(subscription)
+      for (const subscription of session.subscriptions.values()) {
+        if (!isDirect(subscription.filter)) yield subscriptionView(subscription)
+      }
     },
     backlog: () => session.backlog(),
     inflight: () => session.inflight.size,

@@ -1,14 +1,12 @@
 import { type AddressInfo, createServer as createTcpServer, type Server } from 'node:net'
+import { assemble, closeAll } from './assembly.ts'
 import type { Broker } from './broker/broker.ts'
 import { type Clock, systemClock } from './clock.ts'
 import type { Settings } from './config/settings.ts'
-import { Core } from './core.ts'
 import type { Directory } from './directory.ts'
-import { QueueError } from './errors.ts'
 import { createHttp, type Http, type ListenAddress } from './http/http.ts'
 import { type Logger, silentLog } from './log.ts'
-import type { Plugin, PluginContext } from './plugin.ts'
-import { setUpPlugins, storeOf } from './plugin-setup.ts'
+import type { Plugin } from './plugin.ts'
 
 /** What a server is made of. */
 export interface ServerOptions {
@@ -59,39 +57,30 @@ async function start(
   stop: () => Promise<void>
 ): Promise<QueueServer> {
   const { settings, plugins, log = silentLog, clock = systemClock, pluginsOrigin = 'configuration' } = options
-  let core: Core | undefined
-  const directory = lateDirectory(() => core?.directory)
-  const context = { log, clock, settings: commonSettings(settings), directory }
-  const ready = await setUpPlugins({ plugins, settings, context, pluginsOrigin, closers })
-  const store = storeOf(ready)
+  const parts = { settings, plugins, log, clock, pluginsOrigin }
   let http: Http | undefined
-  closers.push(async () => http?.close())
-  const opened = await Core.open({ store, settings, clock, log })
-  closers.push(() => opened.close())
-  core = opened
+  const { core, ready, directory } = await assemble(parts, closers, () => {
+    closers.push(async () => http?.close())
+  })
   const opening = createHttp({
     ...{ log, clock, allowedHosts: settings.allowedHosts, allowedOrigins: settings.allowedOrigins },
-    isReady: () => (opened.failure ? { ready: false, reason: opened.failure.message } : { ready: true }),
+    isReady: () => (core.failure ? { ready: false, reason: core.failure.message } : { ready: true }),
     routes: ready.flatMap(({ parts }) => parts.routes ?? []),
     maxMessageBytes: settings.maxPacketBytes,
     onMqtt: (stream, request) => {
-      opened.front.handle(stream, request)
+      core.front.handle(stream, request)
     }
   })
   const tcp = createTcpServer({ noDelay: true, allowHalfOpen: true }, socket => {
-    opened.front.handle(socket)
+    core.front.handle(socket)
   })
   http = opening
   // closed in reverse: nothing more is accepted, the core answers what it has accepted, then what is still open ends
   closers.push(async () => opening.stopAccepting())
   const mqttAddress = await listenTcp(tcp, settings, closers)
   const httpAddress = await opening.listen(settings.host, settings.httpPort)
-  const { broker } = opened
+  const { broker } = core
   return { mqttAddress, httpAddress, aedesVersion: broker.aedesVersion, aedes: broker.aedes, directory, stop }
-}
-
-function commonSettings({ data, fsync, fsyncIntervalMs }: Settings): PluginContext['settings'] {
-  return { dataDirectory: data, fsync, fsyncIntervalMs }
 }
 
 function listenTcp(
@@ -111,34 +100,4 @@ function listenTcp(
       resolve({ host: address, port })
     })
   })
-}
-
-/** Closes in reverse order; all of it, also when something fails. */
-async function closeAll(closers: (() => Promise<void>)[]): Promise<void> {
-  const errors: unknown[] = []
-  for (const close of closers.splice(0).reverse()) {
-    try {
-      await close()
-    } catch (error) {
-      errors.push(error)
-    }
-  }
-  if (errors.length > 0) throw errors[0]
-}
-
-/** The directory as plugins get it before there is one. */
-function lateDirectory(get: () => Directory | undefined): Directory {
-  const now = () => {
-    const directory = get()
-    if (!directory) throw new QueueError('QUEUE_SERVER_STOPPING')
-    return directory
-  }
-  return {
-    clients: () => get()?.clients() ?? [],
-    client: id => get()?.client(id),
-    sessions: () => get()?.sessions() ?? [],
-    session: id => get()?.session(id),
-    topics: () => get()?.topics() ?? [],
-    server: () => now().server()
-  }
 }

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { PassThrough } from 'node:stream'
 import type { Aedes, AedesPublishPacket, Client } from 'aedes'
 import memory from 'aedes-persistence'
 import test from 'ava'
@@ -14,7 +15,10 @@ import { Signal } from './helpers/signal.ts'
 
 /** A connection as the front gives it to Aedes, and what Aedes does with it. */
 class Probe implements InnerListener {
-  readonly inner = new Inner(this, '192.0.2.1', 4_000)
+  readonly inner = new Inner(
+    this,
+    Object.assign(new PassThrough(), { remoteAddress: '192.0.2.1', remotePort: 4_000 })
+  )
   readonly client: Client
   readonly packets: Packet[] = []
   /** Asked at the first byte that Aedes writes. */

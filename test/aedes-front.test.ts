@@ -193,7 +193,7 @@ test('the tables that Aedes looks ids up in have no prototype', async t => {
   t.deepEqual([Object.getPrototypeOf(tables.clients), Object.getPrototypeOf(tables.brokers)], [null, null])
 })
 
-test('Aedes keeps no session and no subscription for clients of the front', async t => {
+test('a client object tells what is true of its session, and Aedes keeps none', async t => {
   const { core, connect } = await startCore(t)
   const { aedes } = core.broker
   const disconnected = event(aedes, 'clientDisconnect')
@@ -201,14 +201,14 @@ test('Aedes keeps no session and no subscription for clients of the front', asyn
   const client = await connect({ ...five, keepaliveSeconds: 60 })
   await client.subscribe(['a', 'b'])
   const [known] = Object.values((aedes as unknown as { clients: Record<string, Client> }).clients)
-  t.deepEqual([known?.clean, known?.sessionExpiryInterval], [true, 0])
+  t.deepEqual([known?.clean, known?.sessionExpiryInterval], [false, 100])
   await client.disconnect()
   await disconnected
   const expiring = (aedes as unknown as { expiringSessions: Map<string, unknown> }).expiringSessions
   t.is(expiring.size, 0)
 })
 
-test('hooks see a connection with its address, its request and its CONNECT, but always as clean', async t => {
+test('hooks see a connection with its address, its request and the CONNECT that its client sent', async t => {
   const { core } = await startCore(t)
   const { aedes } = core.broker
   const seen: unknown[] = []
@@ -242,7 +242,7 @@ test('hooks see a connection with its address, its request and its CONNECT, but 
     keepaliveSeconds: 60
   }
   t.is((await client.login(login)).returnCode, 0)
-  t.deepEqual(seen, ['192.0.2.7', 7, request, 'a', 'user', 'secret', 'last', true, 0])
+  t.deepEqual(seen, ['192.0.2.7', 7, request, 'a', 'user', 'secret', 'last', false, 60])
   t.true(core.directory.client('a')?.isPersistent)
 })
 

@@ -299,6 +299,8 @@ test('what the process publishes under $SYS reaches subscribers once, with QoS 0
   const subscriber = await connect({ clientId: 'watcher' })
   await subscriber.subscribe('$SYS/#')
   await connect({ clientId: 'newcomer' })
+  const own = await subscriber.next('publish')
+  t.like(own, { topic: '$SYS/model/new/subscribes', qos: 0 })
   const message = await subscriber.next('publish')
   t.like(message, { topic: '$SYS/model/new/clients', qos: 0 })
   t.is(String(message.payload), 'newcomer')

@@ -23,11 +23,13 @@ const REST: Readonly<Record<string, readonly string[]>> = {
   config: [],
   core: [...STAGES, 'inspect'],
   http: [],
-  index: ['builtin', 'config', 'plugin', 'server'],
+  adopt: ['assembly', 'broker', 'builtin', 'config', 'plugin'],
+  assembly: ['config', 'core', 'plugin', 'plugin-setup'],
+  index: ['adopt', 'builtin', 'config', 'plugin', 'server'],
   inspect: STAGES,
   plugin: ['journal'],
   'plugin-setup': ['config', 'plugin'],
-  server: ['config', 'core', 'http', 'plugin', 'plugin-setup']
+  server: ['assembly', 'config', 'http', 'plugin']
 }
 
 const MOST_LINES = 400

@@ -69,7 +69,15 @@ async function startFailure(settings: Settings, plugins: readonly Plugin[]): Pro
 // ---- starting and stopping
 
 test('the library has what its users and its plugins need', t => {
-  const wanted = ['ERRORS', 'QueueError', 'builtinPlugins', 'createServer', 'defaultSettings', 'loadSettings']
+  const wanted = [
+    'ERRORS',
+    'QueueError',
+    'builtinPlugins',
+    'createServer',
+    'defaultSettings',
+    'loadSettings',
+    'restante'
+  ]
   t.deepEqual(Object.keys(library).sort(), wanted)
 })
 

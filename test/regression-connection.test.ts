@@ -265,9 +265,10 @@ test('nothing that the process sends to a client comes before its CONNACK', asyn
   })
   const client = open()
   const login = client.login(logger)
-  await published
+  await gate.until(1)
   gate.open()
   await login
+  await published
   t.deepEqual(await client.payloads(1), ['hello'])
   t.is(client.received[0]?.cmd, 'connack')
 })

@@ -149,3 +149,23 @@ test('a checkpoint that fails keeps all notes', async t => {
   await folder.store.notes.append(Buffer.from('third'), { sync: false })
   t.deepEqual((await folder.reopen()).notes.map(String), ['first', 'second', 'third'])
 })
+
+// It could not be read back: notes are read up to the first that is missing.
+test('a synced note is refused while one before it is missing, also in the file that a failed checkpoint began', async t => {
+  const folder = await LocalFolder.create(t)
+  const { faults, openDatabase } = faultyLevel(folder.openDatabase)
+  await folder.open({ openDatabase })
+  const { notes } = folder.store
+  await notes.append(Buffer.from('first'), { sync: true })
+  folder.files.fail({ operation: 'write', path: 'notes', code: 'ENOSPC', times: 1 })
+  await notes.append(Buffer.from('missing'), { sync: false })
+  await t.throwsAsync(notes.append(Buffer.from('behind'), { sync: true }), { code: 'QUEUE_STORE_FULL' })
+  faults.failure = new Error('No space left on device')
+  await t.throwsAsync(notes.checkpoint(() => []))
+  await t.throwsAsync(notes.append(Buffer.from('far behind'), { sync: true }), { code: 'QUEUE_STORE_FULL' })
+  faults.failure = null
+  await notes.checkpoint(() => [])
+  await notes.append(Buffer.from('after'), { sync: true })
+  await folder.kill()
+  t.deepEqual((await folder.open()).notes.map(String), ['after'])
+})

@@ -101,7 +101,12 @@ export class LocalNotes implements NoteStore {
       this.#appending = written.catch(error => this.#cut(target, error))
       await this.#appending
     }
-    if (sync && target.isCut) throw storeError('notes are not kept before the next checkpoint', this.#cutBy)
+    if (sync && this.#isMissing) throw storeError('notes are not kept before the next checkpoint', this.#cutBy)
+  }
+
+  /** Whether there is a note missing since the checkpoint: those behind it would not be read back. */
+  get #isMissing(): boolean {
+    return this.#current?.isCut === true || this.#older.some(({ isCut }) => isCut)
   }
 
   async #write(target: NotesFile, parts: readonly Buffer[], sync: boolean): Promise<void> {
@@ -165,7 +170,8 @@ export class LocalNotes implements NoteStore {
     const { files } = this.#options
     const found = readFrames(await readWhole(files, name.path), this.#nextNumber)
     const file = await files.open(name.path, 'write')
-    this.#older.push({ ...name, file, bytes: found.end, isDirty: true })
+    // what comes now goes on where this ends: nothing is missing between
+    this.#older.push({ ...name, file, bytes: found.end, isCut: false, isDirty: true })
     if (found.tail !== 'none') await file.truncate(found.end)
     for (const note of found.notes) notes.push(note)
     this.#nextNumber += found.notes.length

@@ -30,6 +30,7 @@ export type { RetainedView, SessionsView } from './keeping.ts'
 export { type AedesLimits, limitsOf } from './limits.ts'
 export type { HookPublish } from './packets.ts'
 export { Shown } from './packets.ts'
+export type { Showing } from './showing.ts'
 export { SocketView } from './socket-view.ts'
 
 /** What the broker is told at the start. */

@@ -177,8 +177,10 @@ const OVERLAY = {
     return view(this).subscriptions()
   },
   set subscriptions(_subscriptions: unknown) {},
+  /** None once it is closed: Aedes looks there for one to send, which is ours to do. */
   get will(): HookWill | null {
-    return view(this).port.terms?.will ?? null
+    const { client, port } = view(this)
+    return client.closed ? null : (port.terms?.will ?? null)
   },
   set will(_will: unknown) {},
 

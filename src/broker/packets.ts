@@ -56,6 +56,11 @@ export class Shown {
   readonly #message: Message
   readonly #before: HookPublish
 
+  /** A message of a packet that the application made. */
+  static encode(packet: HookPublish, isV5: boolean): Message {
+    return messageOf(packet, isV5)
+  }
+
   constructor(message: Message) {
     this.#message = message
     this.packet = packetOf(message)

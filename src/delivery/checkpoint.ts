@@ -56,7 +56,7 @@ export class Checkpoint {
   /** The same, for the start: @throws QueueError QUEUE_STORE_FULL, QUEUE_STORE_FAILED */
   async runOrFail(): Promise<void> {
     const { store, notes, retained, wills, mark, headSequence } = this.#options
-    if (!notes.hasChanged && store.sizeBytes() === 0 && !mark.isBehind) return
+    if (!notes.hasChanged && !mark.isBehind && !wills.hasGone && store.sizeBytes() === 0) return
     if (retained.isFarBehind) await retained.flush()
     let taken: readonly Session[] = []
     let topics: readonly string[] = []

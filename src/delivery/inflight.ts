@@ -119,6 +119,13 @@ export class Inflight {
     return entry
   }
 
+  /** Forgets everything; ids go on from where they are. */
+  clear(): void {
+    this.#byId.clear()
+    this.#outstanding = 0
+    this.#resend = []
+  }
+
   /** A new connection: everything inflight is to be sent again, in order, before anything else. */
   connect(): void {
     this.#outstanding = 0

@@ -7,7 +7,7 @@ import { expiresAt, expirySecondsOf } from '../wire/reshape.ts'
 import type { Counters } from './counters.ts'
 import type { FanOut } from './fan-out.ts'
 import type { Retained } from './retained.ts'
-import type { Subscription } from './subscription.ts'
+import { directFilter, type Subscription } from './subscription.ts'
 
 /** What the publisher works with. */
 export interface PublisherOptions {
@@ -51,6 +51,16 @@ export class Publisher {
     const route = this.#options.router.route(topic)
     if (isJournaled(message)) await this.#append(message, route, source)
     else this.#forward(message, route)
+  }
+
+  /**
+   * Publishes a message of QoS 1 or 2 to one session alone, which is subscribed to its own stream. Resolves when it
+   * is stored. @throws as {@link publish}
+   */
+  publishTo(clientId: string, message: Message): Promise<void> {
+    const counter = { topic: '', acceptedMessages: 0 }
+    const route = { ...this.#options.router.route(directFilter(clientId)), counter }
+    return this.#append(message, route, INSIDE)
   }
 
   /** Publishes what nobody keeps: `$SYS`. What is retained of it lives in memory. */

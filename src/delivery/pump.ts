@@ -12,7 +12,7 @@ import type { Retained } from './retained.ts'
 import type { RetainedFeed } from './retained-feed.ts'
 import type { PumpResult } from './scheduler.ts'
 import type { Session, SessionState } from './session.ts'
-import type { Subscription } from './subscription.ts'
+import { directFilter, type Subscription } from './subscription.ts'
 import { PLAIN, type Wanted, wantedBy } from './wanted.ts'
 
 /** Asked for packet ids before they are used. */
@@ -117,7 +117,8 @@ export class SessionPump {
       return this.#drop()
     }
     inflight.resent()
-    if (isExact) outlet.holdFor(0, session.syncNote)
+    // its packet id may not have been noted yet
+    outlet.holdFor(session.sentNote, isExact ? session.syncNote : 0)
     const isRetained = (entry.flags & ENTRY.aside) !== 0 || (wanted.keepsRetain && message.isRetained)
     const bits = DUP_BIT | (isRetained ? RETAIN_BIT : 0) // [MQTT-3.3.1-1]
     outlet.publish(form, PUBLISH | (isExact ? 0x04 : 0x02) | bits, packetId)
@@ -132,7 +133,7 @@ export class SessionPump {
       return 'passed'
     }
     if (message === null) return 'passed'
-    if (subscription.isNoLocal && message.publisher === session.clientId) {
+    if (feed.comesLive(message) || (subscription.isNoLocal && message.publisher === session.clientId)) {
       feed.advance()
       return 'passed'
     }
@@ -156,7 +157,8 @@ export class SessionPump {
     }
     if (!this.#mayUseId(session)) return session.isWaiting ? 'loading' : 'inflight-full'
     const plain = PLAIN[session.take(sequence)]!
-    const wanted = session.specials > 0 ? this.#wantedBy(session, message) : plain
+    const wanted =
+      session.specials > 0 ? (this.#wantedBy(session, message) ?? direct(session, sequence, plain)) : plain
     if (!wanted) {
       this.#touch(session)
       return 'passed'
@@ -186,7 +188,8 @@ export class SessionPump {
     if (session.isPersistent) {
       const { notes } = this.#options
       notes.sent(session, counter, message.sequence, all)
-      outlet.holdFor(notes.pendingNote, qos === 2 ? session.syncNote : 0)
+      session.sentNote = notes.pendingNote
+      outlet.holdFor(session.sentNote, qos === 2 ? session.syncNote : 0)
     }
     outlet.publish(form, PUBLISH | (qos << 1) | bits | dup, packetId)
     return 'sent'
@@ -243,8 +246,11 @@ export class SessionPump {
     return 'passed'
   }
 
-  #lose(session: Session, { sequence, flags }: InflightEntry): Step {
-    session.inflight.lose()
+  #lose(session: Session, entry: InflightEntry): Step {
+    const { sequence, flags } = entry
+    // the receiver may hold the packet id until PUBREL, and would take another message under it for this one
+    if (flags & ENTRY.qos2) session.release(entry)
+    else session.inflight.lose()
     this.#touch(session)
     // a retained message was replaced meanwhile: the newer one comes by itself
     if (flags & ENTRY.aside) return this.#drop()
@@ -275,4 +281,10 @@ export class SessionPump {
     )
     return 'passed'
   }
+}
+
+/** What was published to this session alone is wanted, whatever its filters say of the topic. */
+function direct(session: Session, sequence: number, plain: Wanted): Wanted | null {
+  const own = session.subscriptions.get(directFilter(session.clientId))
+  return own?.stream.sequences.has(sequence) ? plain : null
 }

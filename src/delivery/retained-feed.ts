@@ -7,12 +7,15 @@ import type { Subscription } from './subscription.ts'
  */
 export class RetainedFeed {
   readonly subscription: Subscription
+  /** What the subscription brings by itself has higher sequences. */
+  readonly #through: number
   readonly #messages: Iterator<Message | null, void>
   #next: Message | undefined
   #isOver = false
 
-  constructor(subscription: Subscription, messages: Iterator<Message | null, void>) {
+  constructor(subscription: Subscription, through: number, messages: Iterator<Message | null, void>) {
     this.subscription = subscription
+    this.#through = through
     this.#messages = messages
   }
 
@@ -20,6 +23,11 @@ export class RetainedFeed {
   get isWanted(): boolean {
     const { session, filter } = this.subscription
     return session.subscriptions.get(filter) === this.subscription
+  }
+
+  /** Whether a message comes as any other as well, and so must not come from here: with QoS 2 it would come twice. */
+  comesLive({ sequence, qos }: Message): boolean {
+    return sequence > this.#through && qos > 0 && this.subscription.qos > 0
   }
 
   /** The next message; null: ask again in a later step; undefined: there are no more. */

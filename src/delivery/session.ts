@@ -59,6 +59,8 @@ export class Session {
   reservedCounter = 0
   /** The same, with the reservation that is on its way to the store: what rows of the session must say. */
   requestedCounter = 0
+  /** The note in which its last first delivery stands. */
+  sentNote = 0
   /** What it has said with QoS 2 must be synced up to this note before it is answered. */
   syncNote = 0
   /** Subscriptions that ask for more than a QoS. */
@@ -136,6 +138,15 @@ export class Session {
   arrived(subscription: Subscription): void {
     if (subscription.read()) this.merge.push(subscription)
     this.wake()
+  }
+
+  /** Drops everything up to this sequence that is queued or inflight. */
+  purge(sequence: number): void {
+    for (const subscription of this.subscriptions.values()) this.leave(subscription)
+    this.frontier = sequence
+    this.inflight.clear()
+    this.retained.length = 0
+    if (this.outlet) for (const subscription of this.subscriptions.values()) this.join(subscription)
   }
 
   wake(): void {

@@ -100,7 +100,7 @@ export class Sessions implements SessionHost {
   restore(session: Session): void {
     this.#byClient.set(session.clientId, session)
     this.reserveId(session.sessionId)
-    session.disconnectedAt ??= this.clock.now()
+    if (session.expirySeconds !== null) session.disconnectedAt ??= this.clock.now()
     this.#limit(session)
   }
 
@@ -144,11 +144,22 @@ export class Sessions implements SessionHost {
   detach(session: Session, expirySeconds: number | null = session.expirySeconds): void {
     session.detach()
     if (session.isEnded) return
+    // a client that was gone before its session was open was never attached
+    session.disconnectedAt ??= this.clock.now()
     const hasChanged = expirySeconds !== session.expirySeconds
     session.expirySeconds = expirySeconds
     if (!session.isPersistent) this.#forget(session)
     else if (expirySeconds === 0) this.#expire(session)
     else if (hasChanged || expirySeconds !== null) this.#leave(session, hasChanged)
+  }
+
+  /** Drops what is queued and inflight for a session. @throws QueueError QUEUE_STORE_FULL, QUEUE_STORE_FAILED */
+  purge(session: Session): Promise<void> {
+    return this.#serial.run(session.clientId, async () => {
+      if (session.isEnded) return
+      session.purge(this.#options.journal.headSequence)
+      if (session.isPersistent) await this.#write([rows.cursorChange(session, encodeCursor(session))])
+    })
   }
 
   /** Ends a session: its subscriptions and its claims are gone. @throws QueueError QUEUE_STORE_FULL, QUEUE_STORE_FAILED */
@@ -209,7 +220,8 @@ export class Sessions implements SessionHost {
   async #resume(session: Session, request: OpenRequest, opened: Opened): Promise<void> {
     const { wills } = this.#options
     const will = request.will && wills.make(request.clientId, request.will)
-    const changes: StateChange[] = will ? wills.changes(will) : []
+    const changes = wills.resumeChanges(request.clientId)
+    if (will) changes.push(...wills.changes(will))
     // what stands in the store must not say any more that it was left
     const isLimited = session.expirySeconds !== null && session.disconnectedAt !== null
     const hasChanged = session.expirySeconds !== request.expirySeconds

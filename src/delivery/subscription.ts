@@ -1,6 +1,19 @@
 import type { Reader, Stream } from '../routing/stream.ts'
 import type { Session } from './session.ts'
 
+/** Begins the filters of streams that belong to one session: what is published to it alone. No client can name them. */
+const DIRECT = '$direct/'
+
+/** Whether a filter is that of such a stream, or could match one. */
+export function isDirect(filter: string): boolean {
+  return filter.startsWith(DIRECT)
+}
+
+/** The filter of the stream of one session. */
+export function directFilter(sessionName: string): string {
+  return `${DIRECT}${encodeURIComponent(sessionName)}`
+}
+
 /** A session's subscription to a filter. */
 export class Subscription implements Reader {
   readonly session: Session

@@ -5,6 +5,7 @@ import type { StateChange, StateStore } from '../store/store.ts'
 import { ByteReader, ByteWriter } from '../wire/bytes.ts'
 import { Message } from '../wire/message.ts'
 import { Deadlines } from './deadlines.ts'
+import { isJournaled } from './publisher.ts'
 
 /** Rule for changing the row: a new layout gets a new version; this one is read for ever. */
 const WILL_VERSION = 1
@@ -110,6 +111,11 @@ export class Wills {
     else this.#write([rowOf(will)])
   }
 
+  /** What must be stored before a client is told that it is back with its session: its wills do not wait any more. */
+  resumeChanges(clientId: string): StateChange[] {
+    return this.goneChanges([...(this.#pending.get(clientId) ?? [])].map(({ willId }) => willId))
+  }
+
   /** The client is back with its session in time: what was waiting is not sent. [MQTT-3.1.3-9] */
   resumed(clientId: string): void {
     for (const will of [...(this.#pending.get(clientId) ?? [])]) this.#end(will)
@@ -142,6 +148,11 @@ export class Wills {
     const will = this.#byId.get(willId)
     if (will) this.#end(will)
     else this.reserveId(willId)
+  }
+
+  /** Whether there are wills that are over since the last call of {@link takeGone}. */
+  get hasGone(): boolean {
+    return this.#gone.size > 0
   }
 
   /** Wills that are over; their rows count as taken out from now on. */
@@ -179,7 +190,7 @@ export class Wills {
 
   #send(will: Will): void {
     this.#forget(will)
-    this.#options.publish(will).then(
+    this.#publish(will).then(
       () => this.#end(will),
       (cause: unknown) => {
         const { log, clock } = this.#options
@@ -187,6 +198,15 @@ export class Wills {
         if (!will.isOver) this.#wait(will, clock.now() + RETRY_MS)
       }
     )
+  }
+
+  /** What is not kept in the journal tells the next server nothing: "at most once" holds when its row goes first. */
+  async #publish(will: Will): Promise<void> {
+    const { state, publish } = this.#options
+    if (!isJournaled(will.message)) {
+      await state.write(this.goneChanges([will.willId]), { sync: true }).catch(() => {})
+    }
+    await publish(will)
   }
 
   #end(will: Will): void {

@@ -32,6 +32,7 @@ export function puback(
   if (!entry) return // of an earlier life of the session
   if (entry.flags & ENTRY.qos2) throw protocolError(`PUBACK for packet id ${id}, which was sent with QoS 2`)
   session.ack(id)
+  connection.acked(entry, id)
 }
 
 /** PUBREC, PUBREL and PUBCOMP of the client. @see MQTT 5.0 sections 3.5 to 3.7, 4.3.3 */
@@ -39,7 +40,7 @@ export function exchange(connection: Connection, session: Session, type: number,
   const { packetId, reasonCode } = readAck(connection, type, cursor)
   if (type === TYPE.pubrec) pubrec(connection, session, packetId, reasonCode)
   else if (type === TYPE.pubrel) pubrel(connection, session, packetId)
-  else pubcomp(session, packetId)
+  else pubcomp(connection, session, packetId)
 }
 
 function pubrec(connection: Connection, session: Session, packetId: number, reasonCode: number): void {
@@ -54,6 +55,7 @@ function pubrec(connection: Connection, session: Session, packetId: number, reas
   }
   if (reasonCode >= FAILURE) {
     session.ack(packetId) // [MQTT-4.3.3-4] there is nothing to release
+    connection.acked(entry, packetId)
     return
   }
   if ((entry.flags & ENTRY.released) === 0) session.release(entry)
@@ -71,13 +73,14 @@ function pubrel(connection: Connection, session: Session, packetId: number): voi
   connection.outgoing.ack(PUBCOMP, packetId)
 }
 
-function pubcomp(session: Session, packetId: number): void {
+function pubcomp(connection: Connection, session: Session, packetId: number): void {
   const entry = session.inflight.get(packetId)
   if (!entry) return
   if ((entry.flags & ENTRY.released) === 0) {
     throw protocolError(`PUBCOMP for packet id ${packetId}, for which no PUBREC has come`)
   }
   session.ack(packetId)
+  connection.acked(entry, packetId)
 }
 
 /** The other side goes on as if all were well: 3.1.1 cannot be told otherwise. */

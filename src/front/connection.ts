@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { AedesClient } from '../broker/broker.ts'
+import type { InflightEntry } from '../delivery/inflight.ts'
 import type { Session } from '../delivery/session.ts'
 import type { Opening } from '../delivery/sessions.ts'
 import type { Will } from '../delivery/wills.ts'
@@ -8,6 +9,7 @@ import { errorText, QueueError } from '../errors.ts'
 import { malformed, PacketCursor, protocolError } from '../wire/cursor.ts'
 import { disconnect, PINGRESP, reasonedAck, TYPE } from '../wire/packets.ts'
 import { exchange, puback } from './acks.ts'
+import { ConnectionPort } from './client-port.ts'
 import { type ConnectRequest, hasLegalFlags } from './connect.ts'
 import type { FrontContext } from './context.ts'
 import { readDisconnect } from './disconnect.ts'
@@ -26,6 +28,8 @@ export class Connection implements IntakeOwner {
   readonly request: IncomingMessage | undefined
   readonly outgoing: Outgoing
   readonly inbound: Inbound
+  /** What the application may ask of it. */
+  readonly port: ConnectionPort
   readonly #socket: Duplex & { remoteAddress?: string; remotePort?: number }
   readonly #context: FrontContext
   readonly #intake: Intake
@@ -51,7 +55,8 @@ export class Connection implements IntakeOwner {
     this.#intake = new Intake(socket, this)
     this.outgoing = new Outgoing(socket, this, context)
     this.inbound = new Inbound(this, context)
-    this.#handshake = new Handshake(this, context)
+    this.port = new ConnectionPort(this, context)
+    this.#handshake = new Handshake(this, socket, context)
     socket.on('data', (chunk: Buffer) => this.#read(chunk))
     socket.on('end', () => this.#intake.ended())
     socket.on('error', error => this.#gone(error))
@@ -74,6 +79,11 @@ export class Connection implements IntakeOwner {
   /** What the client asked for; null before CONNECT. */
   get connect(): ConnectRequest | null {
     return this.#handshake.request
+  }
+
+  /** Something of what the client asked for was changed by a hook. */
+  changeConnect(changes: Partial<ConnectRequest>): void {
+    if (this.#handshake.request) this.#handshake.request = { ...this.#handshake.request, ...changes }
   }
 
   get protocolVersion(): number {
@@ -215,6 +225,15 @@ export class Connection implements IntakeOwner {
 
   // ---- answering
 
+  /** The client has acked a delivery: whoever listens is told. */
+  acked({ sequence }: InflightEntry, packetId: number): void {
+    const { broker, journal } = this.#context
+    if (!broker.wantsAcks) return
+    void journal.fetch(sequence).then(message => {
+      if (message) broker.acked(this.client, message, packetId)
+    })
+  }
+
   /** Queues a whole packet; a client that cannot take it is told so and disconnected. [MQTT-3.1.2-24] */
   send(packet: Buffer): void {
     const limit = this.connect?.maxPacketBytes ?? Number.POSITIVE_INFINITY
@@ -307,6 +326,7 @@ export class Connection implements IntakeOwner {
     this.#endWill(session)
     this.#handshake.over(error, this.#hasSaidGoodbye)
     this.outgoing.gone()
+    this.#context.broker.closed(this.client)
     this.#context.forget(this)
   }
 

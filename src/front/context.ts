@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts'
 import type { Counters } from '../delivery/counters.ts'
 import type { FanOut } from '../delivery/fan-out.ts'
 import type { NoteBook } from '../delivery/notes.ts'
+import type { Publisher } from '../delivery/publisher.ts'
 import type { Retained } from '../delivery/retained.ts'
 import type { Flushable, Scheduler } from '../delivery/scheduler.ts'
 import type { Sessions } from '../delivery/sessions.ts'
@@ -52,6 +53,7 @@ export interface FrontContext {
   readonly log: Logger
   readonly notes: NoteBook
   readonly pacing: Pacing
+  readonly publisher: Publisher
   readonly retained: Retained
   readonly router: Router<Subscription>
   readonly scheduler: Scheduler

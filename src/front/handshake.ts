@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream'
 import { type AedesClient, assertClientTopic } from '../broker/broker.ts'
 import type { Opening } from '../delivery/sessions.ts'
 import { QueueError } from '../errors.ts'
@@ -39,11 +40,11 @@ export class Handshake implements InnerListener, PacketSink {
   readonly isHeld = false
   readonly maxPacketBytes = Number.POSITIVE_INFINITY
 
-  constructor(connection: Connection, context: FrontContext) {
+  constructor(connection: Connection, socket: Duplex, context: FrontContext) {
     this.#connection = connection
     this.#context = context
-    this.#inner = new Inner(this, connection.remoteAddress, connection.remotePort)
-    this.client = context.broker.handle(this.#inner, connection.request)
+    this.#inner = new Inner(this, socket)
+    this.client = context.broker.handle(this.#inner, connection.request, connection.port)
   }
 
   /** A packet of a client that is not let in yet. */
@@ -124,8 +125,12 @@ export class Handshake implements InnerListener, PacketSink {
         const properties = isV5 ? connackProperties(fromAedes, request, granted, limits) : null
         // [MQTT-3.2.2-2], [MQTT-3.2.2-3]; MQTT 3.1 has no such flag
         const isPresent = opening.isPresent && !isCleanStart && request.protocolVersion > 3
-        this.#connection.send(connack(isPresent, 0, properties))
+        const packet = connack(isPresent, 0, properties)
+        this.#connection.send(packet)
+        // it may be too large for the client
+        if (this.#connection.isClosed) return this.#abandon(opening)
         this.#connection.open(opening)
+        this.#context.broker.opened(this.client, packet)
         for (const publish of this.#early.splice(0)) this.#connection.send(publish)
         this.#connection.release('connect')
       })

@@ -1,12 +1,12 @@
-import { assertClientTopic, type HookPublish } from '../broker/broker.ts'
+import { assertClientTopic, type Showing, Shown } from '../broker/broker.ts'
 import type { InboundWaiter } from '../delivery/inbound-ids.ts'
 import type { Session } from '../delivery/session.ts'
 import { QueueError } from '../errors.ts'
 import type { Pending, Receipt } from '../journal/batch.ts'
 import { protocolError } from '../wire/cursor.ts'
 import { Message, ORIGIN } from '../wire/message.ts'
-import { DUP_BIT, RETAIN_BIT, topicField } from '../wire/publish.ts'
-import { expiresAt } from '../wire/reshape.ts'
+import { DUP_BIT, RETAIN_BIT } from '../wire/publish.ts'
+import { expiresAt, expirySecondsOf } from '../wire/reshape.ts'
 import type { Connection } from './connection.ts'
 import type { FrontContext } from './context.ts'
 import { assertPayloadFormat, type Incoming, type PublishPlace, readPublish } from './read-publish.ts'
@@ -14,6 +14,9 @@ import { IncomingAliases } from './topic-aliases.ts'
 
 const PUBACK = 0x40
 const PUBREC = 0x50
+/** The token of a publish: its packet id, and above it the QoS by which it is answered. */
+const ID_BITS = 16
+const ID_MASK = 0xffff
 const NO_STREAMS: readonly number[] = []
 
 /** Publishes of one connection: checked, authorised, appended, acked, all in the order in which they came. */
@@ -21,6 +24,7 @@ export class Inbound implements Receipt, InboundWaiter {
   readonly #connection: Connection
   readonly #context: FrontContext
   #aliases: IncomingAliases | null | undefined
+  #showing: Showing | null = null
   /** Publishes appended and not answered, those of QoS 0 included. */
   #unanswered = 0
   /** Those of them with QoS 0 (retained ones), and with QoS 1. */
@@ -64,23 +68,28 @@ export class Inbound implements Receipt, InboundWaiter {
 
   accepted({ message, token }: Pending): void {
     const { session, outgoing } = this.#connection
+    const packetId = token & ID_MASK
+    const ackQos = token >> ID_BITS
     if (message.qos === 0) this.#unanswered0--
-    else if (message.qos === 1) {
+    if (ackQos === 1) {
       this.#unanswered1--
-      outgoing.ack(PUBACK, token)
-    } else if (session) {
+      outgoing.ack(PUBACK, packetId)
+    } else if (ackQos === 2 && session) {
       // a session that another connection has taken over has the id all the same
       if (session.isPersistent) this.#context.notes.touch(session)
-      session.inbound.store(token, message.sequence)
+      session.inbound.store(packetId, message.sequence)
     }
+    this.#show(message)
     this.#answered()
   }
 
   refused({ message, token }: Pending, error: Error): void {
+    const packetId = token & ID_MASK
+    const ackQos = token >> ID_BITS
     if (message.qos === 0) this.#unanswered0--
-    else if (message.qos === 1) this.#unanswered1--
-    if (message.qos === 2) this.#connection.session?.inbound.refuse(token, error)
-    else this.#connection.refusePublish(message.qos, token, error)
+    if (ackQos === 1) this.#unanswered1--
+    if (ackQos === 2) this.#connection.session?.inbound.refuse(packetId, error)
+    else this.#connection.refusePublish(ackQos, packetId, error)
     this.#answered()
   }
 
@@ -99,6 +108,15 @@ export class Inbound implements Receipt, InboundWaiter {
     this.#after = null
     this.#connection.guard(after)
     this.#connection.release('answer')
+  }
+
+  /** Shows an accepted publish to the process, where somebody looks; until they are ready nothing more is read. */
+  #show(message: Message): void {
+    const { broker } = this.#context
+    const connection = this.#connection
+    if (!broker.isObserved || connection.isClosed) return
+    this.#showing ??= broker.showing(connection.client, connection.port)
+    if (!this.#showing.show(message)) connection.hold('show')
   }
 
   /** Runs something when all that was appended before is answered; nothing more is read until then. */
@@ -139,17 +157,17 @@ export class Inbound implements Receipt, InboundWaiter {
 
   /** Shows a publish to the hook. Until it has answered, nothing more of this connection is read: order is kept. */
   #authorize(session: Session, incoming: Incoming): void {
-    const packet = toHook(incoming)
-    const before = { ...packet }
+    const { bytes, start, end } = incoming
+    const shown = new Shown(new Message(bytes, start, end - start, this.#connection.isV5))
     const connection = this.#connection
     let isSync = true
     let isDone = false
-    this.#context.broker.authorizePublish(connection.client, packet, error => {
+    this.#context.broker.authorizePublish(connection.client, shown.packet, error => {
       if (isDone || connection.isClosed) return
       isDone = true
       connection.guard(() => {
         if (error) this.#notAuthorized(incoming, error)
-        else this.#accept(session, isSame(before, packet) ? incoming : this.#changed(incoming, packet))
+        else this.#accept(session, this.#changed(incoming, shown.message()))
       })
       if (!isSync) connection.release('hook')
     })
@@ -167,7 +185,7 @@ export class Inbound implements Receipt, InboundWaiter {
   }
 
   /** [MQTT-4.6.0-2] answers go out in the order in which the publishes came. */
-  #refuse({ qos, packetId }: Incoming, error: QueueError): void {
+  #refuse({ ackQos: qos, packetId }: Incoming, error: QueueError): void {
     if (qos === 2) this.#exchanges.delete(packetId)
     this.#afterAnswers(() => this.#connection.refusePublish(qos, packetId, error))
   }
@@ -176,12 +194,13 @@ export class Inbound implements Receipt, InboundWaiter {
     const isRetained = (incoming.header & RETAIN_BIT) !== 0
     if (incoming.qos > 0 || isRetained) this.#append(session, incoming, isRetained)
     // [MQTT-4.6.0-6] a retained one before it is on its way through the journal
-    else if (this.#unanswered0 > 0) this.#afterAnswers(() => this.#forward(incoming))
-    else this.#forward(incoming)
+    else if (this.#unanswered0 > 0) this.#afterAnswers(() => this.#forward(session, incoming))
+    else this.#forward(session, incoming)
     if (this.#context.journal.isFull) this.#context.holdForJournal(this.#connection)
   }
 
-  #forward({ bytes, start, end, route }: Incoming): void {
+  #forward(session: Session, incoming: Incoming): void {
+    const { bytes, start, end, route, ackQos } = incoming
     route.counter.acceptedMessages++
     this.#context.counters.acceptedMessages++
     const message = new Message(bytes, start, end - start, this.#connection.isV5)
@@ -189,16 +208,25 @@ export class Inbound implements Receipt, InboundWaiter {
     this.#context.fanOut.publish(route, message, outlet =>
       this.#context.pacing.crowded(this.#connection, outlet)
     )
+    this.#show(message)
+    if (ackQos > 0) this.#ackLowered(session, incoming)
+  }
+
+  /** A hook has made QoS 0 of it: it is answered, and nothing is kept. */
+  #ackLowered(session: Session, { ackQos, packetId }: Incoming): void {
+    const { outgoing } = this.#connection
+    if (ackQos === 2) session.inbound.restore(packetId, this.#context.journal.headSequence)
+    outgoing.ack(ackQos === 1 ? PUBACK : PUBREC, packetId)
   }
 
   #append(session: Session, incoming: Incoming, isRetained: boolean): void {
-    const { bytes, start, end, header, qos, packetId, route, expirySeconds } = incoming
+    const { bytes, start, end, header, qos, ackQos, packetId, route, expirySeconds } = incoming
     const connection = this.#connection
     this.#unanswered++
     if (qos === 0) this.#unanswered0++
-    else if (qos === 1) this.#unanswered1++
-    else if (qos === 2) session.inbound.take(packetId, this)
-    const isTaken = qos === 2 && session.isPersistent
+    if (ackQos === 1) this.#unanswered1++
+    else if (ackQos === 2) session.inbound.take(packetId, this)
+    const isTaken = ackQos === 2 && qos > 0 && session.isPersistent
     const owed = qos === 0 ? NO_STREAMS : route.streamIds
     this.#context.journal.append(
       {
@@ -216,51 +244,29 @@ export class Inbound implements Receipt, InboundWaiter {
         originId: isTaken ? session.sessionId : 0
       },
       this,
-      packetId
+      (ackQos << ID_BITS) | packetId
     )
   }
 
-  /** A hook changed the publish: it is encoded anew. */
-  #changed(incoming: Incoming, packet: HookPublish): Incoming {
-    const { bytes, start, end, qos, packetId } = incoming
-    const { isV5 } = this.#connection
-    const payload = Buffer.isBuffer(packet.payload) ? packet.payload : Buffer.from(packet.payload)
-    const message = Message.from({
-      topicField: topicField(packet.topic),
-      payload,
-      qos,
-      isRetained: packet.retain,
-      properties: isV5 ? new Message(bytes, start, end - start, true).properties() : null
-    })
-    if (qos > 0) message.bytes.writeUInt16BE(packetId, message.idOffset)
+  /** What a hook has made of a publish; a changed one is encoded anew. */
+  #changed(incoming: Incoming, message: Message): Incoming {
+    const { bytes, offset, length } = message
+    if (bytes === incoming.bytes) return incoming
+    if (message.qos > 0) bytes.writeUInt16BE(incoming.packetId, offset + message.idOffset)
     return {
       ...incoming,
-      bytes: message.bytes,
-      start: 0,
-      end: message.length,
-      header: message.bytes[0]!,
-      payloadAt: message.length - payload.length,
-      route: this.#context.router.route(packet.topic)
+      bytes,
+      start: offset,
+      end: offset + length,
+      header: bytes[offset]!,
+      qos: message.qos,
+      expirySeconds: expirySecondsOf(message),
+      payloadAt: offset + length - message.payload().length,
+      route: this.#context.router.route(message.topic())
     }
   }
 }
 
 function replayed(qos: number, ids: readonly number[]): readonly number[] {
   return qos === 0 ? ids.slice(0, 1) : ids
-}
-
-function toHook({ bytes, end, header, qos, packetId, payloadAt, route }: Incoming): HookPublish {
-  return {
-    cmd: 'publish',
-    topic: route.topic,
-    payload: bytes.subarray(payloadAt, end),
-    qos: qos as 0 | 1 | 2,
-    retain: (header & RETAIN_BIT) !== 0,
-    dup: (header & DUP_BIT) !== 0,
-    messageId: packetId
-  }
-}
-
-function isSame(a: HookPublish, b: HookPublish): boolean {
-  return a.topic === b.topic && a.payload === b.payload && a.retain === b.retain
 }

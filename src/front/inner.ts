@@ -1,4 +1,5 @@
-import { Duplex } from 'node:stream'
+import type { Duplex } from 'node:stream'
+import { SocketView } from '../broker/broker.ts'
 
 /** What a connection hears from Aedes. */
 export interface InnerListener {
@@ -12,16 +13,13 @@ export interface InnerListener {
  * The connection as Aedes sees it. It takes everything at once: a client that does not read must never hold up Aedes,
  * which would hold up all others.
  */
-export class Inner extends Duplex {
+export class Inner extends SocketView {
   readonly #listener: InnerListener
-  readonly remoteAddress: string | undefined
-  readonly remotePort: number | undefined
 
-  constructor(listener: InnerListener, address: string | undefined, port: number | undefined) {
-    super({ writableHighWaterMark: 16 * 1024 * 1024 })
+  /** @param socket the client's own connection, which answers for addresses and certificates. */
+  constructor(listener: InnerListener, socket: Duplex) {
+    super(socket, { writableHighWaterMark: 16 * 1024 * 1024 })
     this.#listener = listener
-    this.remoteAddress = address
-    this.remotePort = port
   }
 
   override _read(): void {}

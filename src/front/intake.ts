@@ -5,7 +5,16 @@ import { Framer, type PacketSink } from '../wire/framer.ts'
 const HELD_BYTES = 64 * 1024
 
 /** Why a connection is not read further for now. */
-export type HoldReason = 'connect' | 'subscribe' | 'hook' | 'answer' | 'journal' | 'pace' | 'answers' | 'stop'
+export type HoldReason =
+  | 'connect'
+  | 'subscribe'
+  | 'hook'
+  | 'answer'
+  | 'journal'
+  | 'pace'
+  | 'answers'
+  | 'stop'
+  | 'show'
 
 const BIT: Readonly<Record<HoldReason, number>> = {
   connect: 1,
@@ -15,7 +24,8 @@ const BIT: Readonly<Record<HoldReason, number>> = {
   pace: 16,
   answers: 32,
   stop: 64,
-  answer: 128
+  answer: 128,
+  show: 256
 }
 
 /** The connection, as its intake sees it. */

@@ -73,7 +73,10 @@ export class Outgoing implements Outlet, Flushable {
   // ---- messages
 
   prepare(message: Message, identifiers: readonly number[], hasPacketId: boolean): Message | null {
-    const form = this.#extend(message.form(this.isV5, hasPacketId), message, identifiers)
+    const { broker } = this.#context
+    const shown = broker.hasForwardHook ? broker.forward(this.connection.client, message) : message
+    if (!shown) return null
+    const form = this.#extend(shown.form(this.isV5, hasPacketId), message, identifiers, shown)
     // [MQTT-3.1.2-24], [MQTT-3.1.2-25]
     if (form.length <= this.#maxPacketBytes) return form
     this.droppedMessages++
@@ -115,12 +118,12 @@ export class Outgoing implements Outlet, Flushable {
   }
 
   /** What this receiver gets besides the message: what is left of its time, identifiers, an alias. */
-  #extend(form: Message, message: Message, identifiers: readonly number[]): Message {
+  #extend(form: Message, message: Message, identifiers: readonly number[], shown: Message): Message {
     if (!this.isV5) return form
     const expirySeconds = this.#expirySeconds(message)
     const aliases = this.#outgoingAliases()
     if (expirySeconds === null && identifiers.length === 0 && !aliases) return form
-    const topic = aliases ? message.topic() : ''
+    const topic = aliases ? shown.topic() : ''
     const alias = aliases?.find(topic) ?? null
     const extras = { expirySeconds, identifiers, topicAlias: 0, isTopicKnown: false }
     if (!aliases || !alias) return reshape(form, extras)

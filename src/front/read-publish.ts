@@ -17,6 +17,8 @@ export interface Incoming {
   readonly end: number
   readonly header: number
   readonly qos: number
+  /** The QoS by which it is answered; a hook may have changed the other one. */
+  readonly ackQos: number
   /** 0 with QoS 0. */
   readonly packetId: number
   readonly payloadAt: number
@@ -69,6 +71,7 @@ export function readPublish(
     end,
     header,
     qos,
+    ackQos: qos,
     packetId,
     payloadAt: read ? read.payloadAt : idEnd,
     expirySeconds: read ? read.expirySeconds : null,
@@ -89,7 +92,8 @@ function resolved(
   const { bytes, length, qos } = withoutAlias(message, topicField)
   const payloadAt = length - message.payload().length
   const packetId = message.packetId()
-  return { bytes, start: 0, end: length, header, qos, packetId, payloadAt, expirySeconds, isText, route }
+  const common = { header, qos, ackQos: qos, packetId, expirySeconds, isText, route }
+  return { bytes, start: 0, end: length, payloadAt, ...common }
 }
 
 function checkHeader(header: number, qos: number, packetId: number): void {

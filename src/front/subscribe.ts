@@ -1,5 +1,7 @@
+import type { HookSubscription } from '../broker/broker.ts'
 import { RetainedFeed } from '../delivery/retained-feed.ts'
 import type { Session } from '../delivery/session.ts'
+import { isDirect } from '../delivery/subscription.ts'
 import type { SubscribeRequest } from '../delivery/subscriptions.ts'
 import { QueueError } from '../errors.ts'
 import { filterProblem } from '../topic.ts'
@@ -27,17 +29,43 @@ export function subscribe(
 ): void {
   const { packetId, asked } = readSubscribe(cursor, connection.isV5)
   connection.hold('subscribe')
-  answer(connection, grant(connection, context, session, asked), ({ codes, existed }) => {
-    connection.send(subscriptionAck(SUBACK, packetId, connection.isV5, codes))
-    for (const [i, one] of asked.entries()) {
-      if (codes[i]! <= 2) sendRetained(context, session, one, existed.get(one.filter) ?? false)
-    }
-    session.wake()
-    const granted = asked
-      .map(({ filter }, i) => ({ topic: filter, qos: codes[i]! }))
-      .filter(({ qos }) => qos <= 2)
-    context.broker.emit('subscribe', granted, connection.client)
+  answer(connection, grant(connection, context, session, asked), granted => {
+    subscribed(connection, context, session, granted, packetId)
   })
+}
+
+/** Subscribes a session as its client would. @param packetId of the SUBACK to send; null: none. */
+export async function subscribeAs(
+  connection: Connection,
+  context: FrontContext,
+  session: Session,
+  subscriptions: readonly HookSubscription[],
+  packetId: number | null
+): Promise<void> {
+  const asked = subscriptions.map(({ topic, qos, nl = false, rap = false, rh = 0 }) => ({
+    ...{ filter: topic, qos, identifier: 0, isNoLocal: nl, keepsRetain: rap, retainHandling: rh }
+  }))
+  const granted = await grant(connection, context, session, asked)
+  if (!connection.isClosed) subscribed(connection, context, session, granted, packetId)
+}
+
+function subscribed(
+  connection: Connection,
+  context: FrontContext,
+  session: Session,
+  { asked, codes, existed }: Grant,
+  packetId: number | null
+): void {
+  if (packetId !== null) connection.send(subscriptionAck(SUBACK, packetId, connection.isV5, codes))
+  for (const [i, one] of asked.entries()) {
+    if (codes[i]! <= 2) sendRetained(context, session, one, existed.get(one.filter) ?? false)
+  }
+  session.wake()
+  const told = asked.map(({ filter }, i) => ({
+    topic: filter,
+    qos: (codes[i]! > 2 ? FAILURE_311 : codes[i]!) as 0 | 1 | 2
+  }))
+  context.broker.subscribed(connection.client, told)
 }
 
 /** UNSUBSCRIBE: nothing more of the connection is read until its UNSUBACK. @see MQTT 5.0 section 3.10 */
@@ -55,10 +83,32 @@ export function unsubscribe(
   if (filters.length === 0) throw protocolError('UNSUBSCRIBE has no topic filter') // [MQTT-3.10.3-2]
   connection.hold('subscribe')
   answer(connection, context.sessions.unsubscribe(session, filters), found => {
-    const codes = found.map((wasThere, i) => (wasThere ? 0 : codeOfUnknown(filters[i]!, context)))
-    connection.send(subscriptionAck(UNSUBACK, packetId, connection.isV5, codes))
-    context.broker.emit('unsubscribe', filters, connection.client)
+    unsubscribed(connection, context, filters, found, packetId)
   })
+}
+
+/** Unsubscribes a session as its client would. @param packetId of the UNSUBACK to send; null: none. */
+export async function unsubscribeAs(
+  connection: Connection,
+  context: FrontContext,
+  session: Session,
+  filters: readonly string[],
+  packetId: number | null
+): Promise<void> {
+  const found = await context.sessions.unsubscribe(session, filters)
+  if (!connection.isClosed) unsubscribed(connection, context, filters, found, packetId)
+}
+
+function unsubscribed(
+  connection: Connection,
+  context: FrontContext,
+  filters: readonly string[],
+  found: readonly boolean[],
+  packetId: number | null
+): void {
+  const codes = found.map((wasThere, i) => (wasThere ? 0 : codeOfUnknown(filters[i]!, context)))
+  if (packetId !== null) connection.send(subscriptionAck(UNSUBACK, packetId, connection.isV5, codes))
+  context.broker.unsubscribed(connection.client, filters)
 }
 
 function codeOfUnknown(filter: string, { router }: FrontContext): number {
@@ -67,7 +117,7 @@ function codeOfUnknown(filter: string, { router }: FrontContext): number {
 
 /** What is retained follows the SUBACK. [MQTT-3.3.1-9], [MQTT-3.3.1-10], [MQTT-3.3.1-11] */
 function sendRetained(
-  { retained }: FrontContext,
+  { retained, journal }: FrontContext,
   session: Session,
   { filter, retainHandling }: AskedFilter,
   existed: boolean
@@ -76,10 +126,14 @@ function sendRetained(
   if (!subscription || retainHandling === 2 || (retainHandling === 1 && existed)) return
   const known = session.retained.findIndex(feed => feed.subscription.filter === filter)
   if (known >= 0) session.retained.splice(known, 1)
-  if (retained.size > 0) session.retained.push(new RetainedFeed(subscription, retained.match(filter)))
+  if (retained.size === 0) return
+  const through = existed ? journal.headSequence : subscription.fromSequence
+  session.retained.push(new RetainedFeed(subscription, through, retained.match(filter)))
 }
 
 interface Grant {
+  /** What was asked for, as far as a hook has changed it. */
+  readonly asked: readonly AskedFilter[]
   /** A reason code for each filter: the granted QoS, or why not. */
   readonly codes: readonly number[]
   /** Whether there was a subscription before, by filter. */
@@ -90,19 +144,21 @@ async function grant(
   connection: Connection,
   context: FrontContext,
   session: Session,
-  asked: readonly AskedFilter[]
+  asFirst: readonly AskedFilter[]
 ): Promise<Grant> {
-  const codes = await judgeAll(connection, context, asked)
+  const judged = await judgeAll(connection, context, asFirst)
+  const asked = judged.map(({ one }) => one)
+  const codes = judged.map(({ code }) => code)
   const wanted = new Map<string, SubscribeRequest>()
   for (const [i, one] of asked.entries()) {
     const { filter, identifier, isNoLocal, keepsRetain } = one
     // the last of equal filters counts
     if (codes[i]! <= 2) wanted.set(filter, { filter, qos: codes[i]!, identifier, isNoLocal, keepsRetain })
   }
-  if (wanted.size === 0) return { codes, existed: new Map() }
+  if (wanted.size === 0) return { asked, codes, existed: new Map() }
   try {
     const existed = await context.sessions.subscribe(session, [...wanted.values()])
-    return { codes, existed: new Map([...wanted.keys()].map((filter, i) => [filter, existed[i]!])) }
+    return { asked, codes, existed: new Map([...wanted.keys()].map((filter, i) => [filter, existed[i]!])) }
   } catch (error) {
     if (!(error instanceof QueueError) || session.isEnded) throw error
     context.log.error(
@@ -110,33 +166,45 @@ async function grant(
       `SUBSCRIBE was refused: ${error.message}`
     )
     const failure = connection.isV5 ? error.reasonCode : FAILURE_311
-    return { codes: codes.map(code => (code > 2 ? code : failure)), existed: new Map() }
+    return { asked, codes: codes.map(code => (code > 2 ? code : failure)), existed: new Map() }
   }
+}
+
+interface Judged {
+  readonly one: AskedFilter
+  /** The granted QoS, or why not. */
+  readonly code: number
 }
 
 async function judgeAll(
   connection: Connection,
   context: FrontContext,
   asked: readonly AskedFilter[]
-): Promise<number[]> {
+): Promise<Judged[]> {
   if (context.broker.hasSubscribeHook) {
     return await Promise.all(asked.map(one => judge(connection, context, one)))
   }
-  return asked.map(one => refusal(connection, context, one) ?? one.qos)
+  return asked.map(one => ({ one, code: refusal(connection, context, one) ?? one.qos }))
 }
 
-/** The granted QoS, or why not. */
-async function judge(connection: Connection, context: FrontContext, one: AskedFilter): Promise<number> {
+/** Shows a filter to the hook, which may change it. */
+async function judge(connection: Connection, context: FrontContext, one: AskedFilter): Promise<Judged> {
   const refused = refusal(connection, context, one)
-  if (refused !== null) return refused
-  const subscription = { topic: one.filter, qos: one.qos as 0 | 1 | 2 }
-  const granted = await context.broker.authorizeSubscribe(connection.client, subscription)
-  return granted ?? (connection.isV5 ? NOT_AUTHORIZED : FAILURE_311)
+  if (refused !== null) return { one, code: refused }
+  const { filter, qos, isNoLocal, keepsRetain, retainHandling } = one
+  const options = { nl: isNoLocal, rap: keepsRetain, rh: retainHandling }
+  const subscription = { topic: filter, qos: qos as 0 | 1 | 2, ...(connection.isV5 ? options : {}) }
+  const granted = await context.broker.authorizeSubscription(connection.client, subscription)
+  if (!granted) return { one, code: connection.isV5 ? NOT_AUTHORIZED : FAILURE_311 }
+  const { topic, nl = isNoLocal, rap = keepsRetain, rh = retainHandling } = granted
+  const changed = { ...one, filter: topic, isNoLocal: nl, keepsRetain: rap, retainHandling: rh }
+  return { one: changed, code: refusal(connection, context, changed) ?? granted.qos }
 }
 
 function refusal(connection: Connection, context: FrontContext, { filter }: AskedFilter): number | null {
   const code = (reasonCode: number) => (connection.isV5 ? reasonCode : FAILURE_311)
   if (filterProblem(filter, context.router.maxTopicLevels)) return code(FILTER_INVALID)
+  if (isDirect(filter)) return code(NOT_AUTHORIZED)
   return filter.startsWith('$share/') ? code(SHARED_UNSUPPORTED) : null
 }
 

@@ -1,6 +1,6 @@
 import { duplexPair } from 'node:stream'
 import type { ExecutionContext } from 'ava'
-import { systemClock } from '../../src/clock.ts'
+import { type Clock, systemClock } from '../../src/clock.ts'
 import { defaultSettings, type Settings } from '../../src/config/settings.ts'
 import { Core } from '../../src/core.ts'
 import type { Logger } from '../../src/log.ts'
@@ -42,15 +42,23 @@ export interface TestCore<S extends Store> {
   open(): RawClient
 }
 
+/** What a core is started with. */
+export interface CoreParts<S extends Store = ModelStore> {
+  readonly store?: S
+  readonly settings?: Partial<Settings>
+  readonly clock?: Clock
+}
+
 /** Starts the stages of a server on a store, without listeners. It is closed when the test ends. */
 export async function startCore<S extends Store = ModelStore>(
   t: ExecutionContext,
-  options: { readonly store?: S; readonly settings?: Partial<Settings> } = {}
+  options: CoreParts<S> = {}
 ): Promise<TestCore<S>> {
   const store = (options.store ?? new ModelStore()) as S
+  const { clock = systemClock } = options
   const log = new RecordingLog()
   const settings = defaultSettings({ checkpointMs: 3_600_000, ...options.settings })
-  const core = await Core.open({ store, settings, clock: systemClock, log })
+  const core = await Core.open({ store, settings, clock, log })
   const ends: (() => void)[] = []
   t.teardown(async () => {
     for (const end of ends) end()
@@ -58,6 +66,8 @@ export async function startCore<S extends Store = ModelStore>(
   })
   const open = () => {
     const [ours, theirs] = duplexPair()
+    // one end of a pair does not see that the other was destroyed
+    ours.once('close', () => theirs.destroy())
     core.front.handle(theirs)
     ends.push(() => ours.destroy())
     return RawClient.open(ours)

@@ -30,7 +30,8 @@ export function needsLinux(t: ExecutionContext): boolean {
   return false
 }
 
-function skip(t: ExecutionContext, reason: string): void {
+/** Marks a test as skipped, or fails it where nothing may be skipped. @param reason with the way to get what is missing. */
+export function skip(t: ExecutionContext, reason: string): void {
   const line = `SKIPPED ${t.title}: ${reason}`
   t.log(line)
   if (process.env.RESTANTE_TEST_SKIPS) appendFileSync(process.env.RESTANTE_TEST_SKIPS, `${line}\n`)
