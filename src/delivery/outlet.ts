@@ -14,7 +14,7 @@ export interface Outlet {
    * Identifiers, topic alias. It must be given to {@link publish} before another one is prepared.
    * @returns null when the receiver cannot take it: it is larger than the Maximum Packet Size, or a hook keeps it back.
    */
-  prepare(message: Message, identifiers: readonly number[], hasPacketId: boolean): Message | null
+  prepare(message: Message, identifiers: readonly number[], qos: number): Message | null
   /**
    * Queues a PUBLISH for the next write.
    * @param message a form that {@link prepare} gave. @param header its first byte.

@@ -111,7 +111,7 @@ export class SessionPump {
     const isExact = (entry.flags & ENTRY.qos2) !== 0
     if (!isExact && this.#isExpired(message)) return this.#expireInflight(session)
     const wanted = (session.specials > 0 && this.#wantedBy(session, message)) || PLAIN[isExact ? 2 : 1]!
-    const form = outlet.prepare(message, wanted.identifiers, true)
+    const form = outlet.prepare(message, wanted.identifiers, isExact ? 2 : 1)
     if (!form) {
       session.ack(packetId)
       return this.#drop()
@@ -170,7 +170,7 @@ export class SessionPump {
 
   /** Everything that could make it wait is behind it. */
   #send(session: Session, outlet: Outlet, { message, wanted, qos, flags, bits }: Delivery): Step {
-    const form = outlet.prepare(message, wanted.identifiers, qos > 0)
+    const form = outlet.prepare(message, wanted.identifiers, qos)
     if (!form) {
       this.#touch(session)
       return this.#drop()

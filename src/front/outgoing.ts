@@ -72,11 +72,11 @@ export class Outgoing implements Outlet, Flushable {
 
   // ---- messages
 
-  prepare(message: Message, identifiers: readonly number[], hasPacketId: boolean): Message | null {
+  prepare(message: Message, identifiers: readonly number[], qos: number): Message | null {
     const { broker } = this.#context
     const shown = broker.hasForwardHook ? broker.forward(this.connection.client, message) : message
     if (!shown) return null
-    const form = this.#extend(shown.form(this.isV5, hasPacketId), message, identifiers, shown)
+    const form = this.#extend(shown.form(this.isV5, qos > 0), message, identifiers, qos)
     // [MQTT-3.1.2-24], [MQTT-3.1.2-25]
     if (form.length <= this.#maxPacketBytes) return form
     this.droppedMessages++
@@ -92,7 +92,7 @@ export class Outgoing implements Outlet, Flushable {
     const { counters, limits } = this.#context
     const isFull = this.#queuedBytes > limits.maxSocketBytes
     if (isFull) this.droppedMessages++
-    const form = isFull ? null : this.prepare(message, identifiers, false)
+    const form = isFull ? null : this.prepare(message, identifiers, 0)
     if (!form) {
       counters.droppedMessages++
       return
@@ -118,12 +118,13 @@ export class Outgoing implements Outlet, Flushable {
   }
 
   /** What this receiver gets besides the message: what is left of its time, identifiers, an alias. */
-  #extend(form: Message, message: Message, identifiers: readonly number[], shown: Message): Message {
+  #extend(form: Message, message: Message, identifiers: readonly number[], qos: number): Message {
     if (!this.isV5) return form
     const expirySeconds = this.#expirySeconds(message)
-    const aliases = this.#outgoingAliases()
+    // MQTT.js forgets the topic of a QoS 2 message that has an alias only, and would hand it over without one
+    const aliases = qos < 2 ? this.#outgoingAliases() : null
     if (expirySeconds === null && identifiers.length === 0 && !aliases) return form
-    const topic = aliases ? shown.topic() : ''
+    const topic = aliases ? form.topic() : ''
     const alias = aliases?.find(topic) ?? null
     const extras = { expirySeconds, identifiers, topicAlias: 0, isTopicKnown: false }
     if (!aliases || !alias) return reshape(form, extras)
