@@ -1,15 +1,11 @@
-interface Node<Value> {
-  /** Children by level; a Map, so that levels named like properties of Object are plain names. */
-  readonly children: Map<string, Node<Value>>
-  value: Value | undefined
-}
+import { type LevelNode, newNode, putValue, removeValue } from './level-tree.ts'
 
 /**
  * Topic filters and what belongs to them. Matching walks the tree level by level with the set of nodes reached so
  * far: no recursion, and never more work than the tree has nodes, whatever the filters. @see MQTT section 4.7
  */
 export class FilterTree<Value> {
-  readonly #root: Node<Value> = newNode()
+  readonly #root: LevelNode<Value> = newNode()
   #size = 0
 
   /** Number of filters. */
@@ -19,36 +15,14 @@ export class FilterTree<Value> {
 
   /** Puts a value to a legal filter; replaces the one that was there. */
   set(filter: string, value: Value): void {
-    let node = this.#root
-    for (const level of filter.split('/')) {
-      let child = node.children.get(level)
-      if (!child) {
-        child = newNode()
-        node.children.set(level, child)
-      }
-      node = child
-    }
-    if (node.value === undefined) this.#size++
-    node.value = value
+    if (putValue(this.#root, filter, value) === undefined) this.#size++
   }
 
   /** Takes a filter out; false when it was not there. */
   delete(filter: string): boolean {
-    const path = [this.#root]
-    const levels = filter.split('/')
-    for (const level of levels) {
-      const child = path[path.length - 1]!.children.get(level)
-      if (!child) return false
-      path.push(child)
-    }
-    const last = path[path.length - 1]!
-    if (last.value === undefined) return false
-    last.value = undefined
-    this.#size--
-    for (let depth = levels.length; depth > 0 && isEmpty(path[depth]!); depth--) {
-      path[depth - 1]!.children.delete(levels[depth - 1]!)
-    }
-    return true
+    const wasThere = removeValue(this.#root, filter)
+    if (wasThere) this.#size--
+    return wasThere
   }
 
   /** The values of all filters that match a legal topic name. */
@@ -59,7 +33,7 @@ export class FilterTree<Value> {
     for (const [depth, level] of levels.entries()) {
       // [MQTT-4.7.2-1] a wildcard in the first level does not match a topic that starts with $
       const mayBeWild = depth > 0 || !level.startsWith('$')
-      const next: Node<Value>[] = []
+      const next: LevelNode<Value>[] = []
       for (const node of reached) {
         if (mayBeWild) collect(node.children.get('#'), found)
         const exact = node.children.get(level)
@@ -78,14 +52,6 @@ export class FilterTree<Value> {
   }
 }
 
-function newNode<Value>(): Node<Value> {
-  return { children: new Map(), value: undefined }
-}
-
-function isEmpty<Value>(node: Node<Value>): boolean {
-  return node.value === undefined && node.children.size === 0
-}
-
-function collect<Value>(node: Node<Value> | undefined, into: Value[]): void {
+function collect<Value>(node: LevelNode<Value> | undefined, into: Value[]): void {
   if (node?.value !== undefined) into.push(node.value)
 }

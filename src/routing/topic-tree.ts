@@ -1,12 +1,8 @@
-interface Node<Value> {
-  /** Children by level; a Map, so that levels named like properties of Object are plain names. */
-  readonly children: Map<string, Node<Value>>
-  value: Value | undefined
-}
+import { type LevelNode, newNode, putValue, removeValue } from './level-tree.ts'
 
 /** Nodes still to be visited below one node, and how many levels of the filter are behind them. */
 interface Frame<Value> {
-  readonly nodes: Iterator<readonly [string, Node<Value>]>
+  readonly nodes: Iterator<readonly [string, LevelNode<Value>]>
   readonly depth: number
   readonly isRoot: boolean
 }
@@ -16,7 +12,7 @@ const PAUSE_NODES = 256
 
 /** Topic names and what belongs to them: the counterpart of FilterTree. @see MQTT section 4.7 */
 export class TopicTree<Value> {
-  readonly #root: Node<Value> = newNode()
+  readonly #root: LevelNode<Value> = newNode()
   #size = 0
 
   /** Number of topics. */
@@ -25,7 +21,7 @@ export class TopicTree<Value> {
   }
 
   get(topic: string): Value | undefined {
-    let node: Node<Value> | undefined = this.#root
+    let node: LevelNode<Value> | undefined = this.#root
     for (const level of topic.split('/')) {
       node = node.children.get(level)
       if (!node) return undefined
@@ -35,36 +31,14 @@ export class TopicTree<Value> {
 
   /** Puts a value to a topic name; replaces the one that was there. */
   set(topic: string, value: Value): void {
-    let node = this.#root
-    for (const level of topic.split('/')) {
-      let child = node.children.get(level)
-      if (!child) {
-        child = newNode()
-        node.children.set(level, child)
-      }
-      node = child
-    }
-    if (node.value === undefined) this.#size++
-    node.value = value
+    if (putValue(this.#root, topic, value) === undefined) this.#size++
   }
 
   /** Takes a topic out; false when it was not there. */
   delete(topic: string): boolean {
-    const path = [this.#root]
-    const levels = topic.split('/')
-    for (const level of levels) {
-      const child = path[path.length - 1]!.children.get(level)
-      if (!child) return false
-      path.push(child)
-    }
-    const last = path[path.length - 1]!
-    if (last.value === undefined) return false
-    last.value = undefined
-    this.#size--
-    for (let depth = levels.length; depth > 0 && isEmpty(path[depth]!); depth--) {
-      path[depth - 1]!.children.delete(levels[depth - 1]!)
-    }
-    return true
+    const wasThere = removeValue(this.#root, topic)
+    if (wasThere) this.#size--
+    return wasThere
   }
 
   /**
@@ -95,7 +69,7 @@ export class TopicTree<Value> {
 
 /** Goes down from a node as far as one way leads; frames are left where there are several. */
 function visit<Value>(
-  from: Node<Value>,
+  from: LevelNode<Value>,
   levels: readonly string[],
   fromDepth: number,
   frames: Frame<Value>[]
@@ -119,12 +93,4 @@ function visit<Value>(
     node = child
     depth++
   }
-}
-
-function newNode<Value>(): Node<Value> {
-  return { children: new Map(), value: undefined }
-}
-
-function isEmpty<Value>(node: Node<Value>): boolean {
-  return node.value === undefined && node.children.size === 0
 }
