@@ -101,7 +101,8 @@ export class LocalNotes implements NoteStore {
       this.#appending = written.catch(error => this.#cut(target, error))
       await this.#appending
     }
-    if (sync && this.#isMissing) throw storeError('notes are not kept before the next checkpoint', this.#cutBy)
+    if (sync && this.#isMissing)
+      throw storeError('notes are not kept before the next checkpoint', this.#cutBy)
   }
 
   /** Whether there is a note missing since the checkpoint: those behind it would not be read back. */
