@@ -97,9 +97,7 @@ export class ModelStore implements Store {
     const kept = {
       messages: new Map(messages),
       rows: left,
-      notes: notes.filter(
-        ({ number }, i) => number < hole && (i < least || number <= numbers.syncedNote)
-      ),
+      notes: notes.filter(({ number }, i) => number < hole && (i < least || number <= numbers.syncedNote)),
       unsynced: lastStop === 'machine' ? [] : [...unsynced],
       missing: [],
       ...numbers
