@@ -1,6 +1,7 @@
 import test from 'ava'
 import { arrived, kept, subscriber } from '../helpers/conformance.ts'
 import { startTimed } from '../helpers/conformance-clock.ts'
+import { cut } from '../helpers/conformance-core.ts'
 
 // MQTT 5.0 section 3.3.2.3.3: Message Expiry Interval
 
@@ -102,4 +103,19 @@ test('an expiry of 0 reaches who is connected, and nobody later', async t => {
   await core.clock.pass(2)
   const back = await core.connect(kept(5))
   t.deepEqual(await arrived(back), [])
+})
+
+// section 4.4: it was sent, and whether it has arrived is not known
+test('an unacknowledged QoS 1 message that has expired is not sent again, and counted', async t => {
+  const core = await startTimed(t)
+  const publisher = await core.connect({ clientId: 'publisher', protocolVersion: 5 })
+  const first = await subscriber(core, 'a', { ...kept(5), isAcking: false })
+  await publisher.publish({ topic: 'a', payload: 'old', qos: 1, ...expiring(10) })
+  await publisher.publish({ topic: 'a', payload: 'good', qos: 1 })
+  await first.messages(2)
+  await cut(first)
+  await core.clock.pass(20)
+  const back = await core.connect(kept(5))
+  t.deepEqual(await back.payloads(1), ['good'])
+  t.is(core.core.directory.server().expiredMessages, 1)
 })
