@@ -63,6 +63,5 @@ export async function restante(options: AdoptOptions): Promise<Restante> {
 
 /** Limits that the application has given to Aedes hold here as well. */
 function adoptedSettings(limits: AedesLimits): Partial<Settings> {
-  const { connectTimeoutMs, maxTopicLevels, maxPacketBytes } = limits
-  return { connectTimeoutMs, maxTopicLevels, ...(maxPacketBytes === null ? {} : { maxPacketBytes }) }
+  return Object.fromEntries(Object.entries(limits).filter(([, limit]) => limit !== null))
 }

@@ -1,4 +1,4 @@
-import { type AedesClient, Broker, type InProcess, isSystem, type SessionsView } from './broker/broker.ts'
+import { type AedesClient, Broker, type InProcess, isSystem, sessionsView } from './broker/broker.ts'
 import type { Clock, Timer } from './clock.ts'
 import type { Settings } from './config/settings.ts'
 import { Checkpoint } from './delivery/checkpoint.ts'
@@ -13,8 +13,8 @@ import { ReplayMark, replay } from './delivery/replay.ts'
 import { Reservations } from './delivery/reservations.ts'
 import { Retained } from './delivery/retained.ts'
 import { Scheduler } from './delivery/scheduler.ts'
-import { Sessions } from './delivery/sessions.ts'
-import { isDirect, type Subscription } from './delivery/subscription.ts'
+import { Sessions, type SessionsOptions } from './delivery/sessions.ts'
+import type { Subscription } from './delivery/subscription.ts'
 import { type Will, Wills } from './delivery/wills.ts'
 import type { Directory } from './directory.ts'
 import { errorText } from './errors.ts'
@@ -100,6 +100,7 @@ export class Core {
   async close(): Promise<void> {
     const { journal, sessions, notes, store } = this.#stages
     this.#timer.cancel()
+    this.broker.closing()
     sessions.stop()
     this.#stages.wills.stop()
     this.front.stopReading()
@@ -152,7 +153,8 @@ function buildStages({ store, settings, clock, log }: CoreOptions, contents: Sto
     () => notes.endTurn()
   )
   const wake: Sessions['wake'] = session => scheduler.wake(session)
-  const sessions = new Sessions({ state, router, journal, fanOut, notes, wills, clock, wake })
+  const expired: SessionsOptions['expired'] = ({ clientId }) => stages.broker?.events.sessionExpired(clientId)
+  const sessions = new Sessions({ state, router, journal, fanOut, notes, wills, clock, wake, expired })
   const headSequence = () => journal.headSequence
   const checkpoint = new Checkpoint({
     ...{ store: store.notes, notes, retained, wills, mark, headSequence, log }
@@ -244,26 +246,5 @@ async function sendWill({ broker, publisher }: Stages, will: Will): Promise<void
   if (!allowed) return
   const source = { publisherId: clientId, origin: ORIGIN.will, originId: willId }
   await publisher.publish(allowed, allowed.topic(), source)
-  if (client && broker?.isObserved) broker.showing(client as AedesClient, { shown() {} }).show(allowed)
-}
-
-/** Sessions as Aedes may ask for them. */
-function sessionsView(sessions: Sessions): SessionsView {
-  return {
-    *subscriptionsOf(clientId) {
-      for (const { filter, qos } of sessions.get(clientId)?.subscriptions.values() ?? []) {
-        if (!isDirect(filter)) yield { topic: filter, qos: qos as 0 | 1 | 2 }
-      }
-    },
-    *persistent() {
-      for (const { clientId, isPersistent, subscriptions } of sessions.all()) {
-        if (isPersistent) yield { clientId, subscriptions: subscriptions.size }
-      }
-    },
-    *subscribersOf(filter) {
-      for (const { clientId, subscriptions } of sessions.all()) {
-        if (subscriptions.has(filter)) yield clientId
-      }
-    }
-  }
+  broker?.observe(allowed, client as AedesClient | null)
 }

@@ -4,6 +4,8 @@ import { errorText, QueueError } from './errors.ts'
 import type { Plugin, PluginContext, PluginParts } from './plugin.ts'
 import type { Store } from './store/store.ts'
 
+const AJV = new Ajv({ useDefaults: true, allErrors: true })
+
 /** What is needed to set plugins up. */
 export interface PluginSetUp {
   /** In the order of set-up. */
@@ -69,7 +71,7 @@ async function setUpOne(plugin: Plugin, context: PluginContext, options: object)
 /** The options of a plugin with its defaults filled in. */
 function pluginOptions(plugin: Plugin, settings: Settings, origin: string): object {
   const options = structuredClone(settings.plugins[plugin.name] ?? {})
-  const validate = new Ajv({ useDefaults: true, allErrors: true }).compile(plugin.schema)
+  const validate = AJV.compile(plugin.schema)
   if (validate(options)) return options
   const [error] = validate.errors ?? []
   const key = `plugins.${plugin.name}${error?.instancePath.replaceAll('/', '.') ?? ''}`

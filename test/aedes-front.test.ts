@@ -193,7 +193,7 @@ test('the tables that Aedes looks ids up in have no prototype', async t => {
   t.deepEqual([Object.getPrototypeOf(tables.clients), Object.getPrototypeOf(tables.brokers)], [null, null])
 })
 
-test('a client object tells what is true of its session, and Aedes keeps none', async t => {
+test('a client object tells its session and its subscriptions, and Aedes keeps neither', async t => {
   const { core, connect } = await startCore(t)
   const { aedes } = core.broker
   const disconnected = event(aedes, 'clientDisconnect')
@@ -202,13 +202,14 @@ test('a client object tells what is true of its session, and Aedes keeps none', 
   await client.subscribe(['a', 'b'])
   const [known] = Object.values((aedes as unknown as { clients: Record<string, Client> }).clients)
   t.deepEqual([known?.clean, known?.sessionExpiryInterval], [false, 100])
+  t.deepEqual(Object.keys((known as unknown as { subscriptions: object }).subscriptions), ['a', 'b'])
   await client.disconnect()
   await disconnected
   const expiring = (aedes as unknown as { expiringSessions: Map<string, unknown> }).expiringSessions
   t.is(expiring.size, 0)
 })
 
-test('hooks see a connection with its address, its request and the CONNECT that its client sent', async t => {
+test('hooks see a connection with its address, its request and its CONNECT as the client sent it', async t => {
   const { core } = await startCore(t)
   const { aedes } = core.broker
   const seen: unknown[] = []

@@ -12,9 +12,9 @@ export interface HookSubscription {
   topic: string
   qos: 0 | 1 | 2
   /** MQTT 5: No Local, Retain As Published, Retain Handling. @see MQTT 5.0 section 3.8.3.1 */
-  nl?: boolean
-  rap?: boolean
-  rh?: number
+  nl?: boolean | undefined
+  rap?: boolean | undefined
+  rh?: number | undefined
 }
 
 /** A subscriber in the process; it calls `done` when it is ready for the next message. */
@@ -56,6 +56,7 @@ export interface Persistence {
 
 /** Members of Aedes that its declarations leave out. */
 export interface AedesMembers {
+  closed: boolean
   readonly version: string
   /** Number of the last message that was given one. */
   counter: number
@@ -68,6 +69,9 @@ export interface AedesMembers {
   keepaliveLimit: number
   maxTopicLevels: number
   maximumPacketSize: number
+  receiveMaximum: number
+  topicAliasMaximum: number
+  sessionExpiryIntervalLimit: number
   /** Called when a client is gone; keeps its session in the memory of Aedes for a while. */
   scheduleSessionExpiry(client: Client): void
 }

@@ -12,15 +12,16 @@ import {
   membersOf,
   type Persistence
 } from './aedes-types.ts'
+import { Announcer } from './announcer.ts'
 import { type ClientPort, ClientView, viewOf } from './client-view.ts'
 import { connectLens } from './connect-lens.ts'
 import { guardEvents } from './events.ts'
-import { emitSafely, type Report } from './guard.ts'
+import type { Report } from './guard.ts'
 import { Hooks } from './hooks.ts'
 import { type InProcess, isSystem, keptIn } from './inside.ts'
 import { Keeping } from './keeping.ts'
-import { type HookPublish, messageOf, Shown } from './packets.ts'
-import { isWatched, Showing, type ShowingParts } from './showing.ts'
+import { type HookPublish, insidePacket, messageOf, Shown } from './packets.ts'
+import { isWatched, Showing, type ShowingParts, show } from './showing.ts'
 import { Watchers } from './watchers.ts'
 
 export type { AedesClient, HookSubscription } from './aedes-types.ts'
@@ -28,8 +29,8 @@ export type { ClientPort, ConnectTerms, HookWill } from './client-view.ts'
 export { assertClientTopic, type InProcess, isSystem } from './inside.ts'
 export type { RetainedView, SessionsView } from './keeping.ts'
 export { type AedesLimits, limitsOf } from './limits.ts'
-export type { HookPublish } from './packets.ts'
-export { Shown } from './packets.ts'
+export { type HookPublish, messageOf, packetOf, Shown } from './packets.ts'
+export { sessionsView, subscriptionsOf } from './sessions-view.ts'
 export type { Showing } from './showing.ts'
 export { SocketView } from './socket-view.ts'
 
@@ -45,6 +46,9 @@ export interface BrokerOptions {
 // its types describe callbacks; what is called here returns promises as well, which is what Aedes uses
 const newMemory = memory as unknown as () => Persistence
 
+/** Events that tell that a client is let in. */
+const LETTING_IN = ['connackSent', 'clientReady'] as const
+
 /** Those that carry a server already. */
 const ADOPTED = new WeakSet<Aedes>()
 
@@ -55,6 +59,8 @@ const ADOPTED = new WeakSet<Aedes>()
  */
 export class Broker {
   readonly aedes: Aedes
+  /** Tells what Aedes does not see any more. */
+  readonly events: Announcer
   readonly #hooks: Hooks
   readonly #watchers: Watchers
   readonly #report: Report
@@ -85,6 +91,7 @@ export class Broker {
     // a client named like a property of Object must not be found in an empty table
     for (const table of [members.clients, members.brokers]) Object.setPrototypeOf(table, null)
     guardEvents(aedes, this.#report)
+    this.events = new Announcer(aedes)
   }
 
   /**
@@ -117,9 +124,15 @@ export class Broker {
     return client
   }
 
-  /** The session of a client is open: listeners hear of it, and of the CONNACK that was sent. @param connack its packet. */
-  opened(client: AedesClient, connack: Buffer): void {
-    viewOf(client)?.open(connack)
+  /**
+   * The session of a client is open: listeners hear of it, and of the CONNACK that was sent.
+   * @param connack its packet.
+   * @param ready called when they have, at once when there are none; what the client sends is not read before.
+   */
+  opened(client: AedesClient, connack: Buffer, ready: () => void): void {
+    const isHeard = LETTING_IN.some(event => this.aedes.listenerCount(event) > 0)
+    viewOf(client)?.open(connack, isHeard ? ready : () => {})
+    if (!isHeard) ready()
   }
 
   /** The connection of a client is over. */
@@ -173,22 +186,28 @@ export class Broker {
    * Asks the hook about a subscription; it may change it.
    * @returns what is granted; null when it is refused. Never rejects: a hook that throws refuses.
    */
-  authorizeSubscription(
+  async authorizeSubscription(
     client: AedesClient,
     subscription: HookSubscription
   ): Promise<HookSubscription | null> {
+    const answer = await this.askSubscription(client, subscription)
+    if (!(answer instanceof Error)) return answer
+    this.events.clientError(client, answer)
+    return null
+  }
+
+  /** The same; what the hook failed with is returned. */
+  askSubscription(
+    client: AedesClient,
+    subscription: HookSubscription
+  ): Promise<HookSubscription | null | Error> {
     if (!this.hasSubscribeHook) return Promise.resolve(subscription)
     return new Promise(resolve => {
       this.aedes.authorizeSubscribe(client, subscription as never, (error, granted) => {
-        if (error) this.clientError(client, error)
-        resolve(error || !granted ? null : (granted as HookSubscription))
+        if (error) resolve(error)
+        else resolve(granted && typeof granted === 'object' ? (granted as HookSubscription) : null)
       })
     })
-  }
-
-  /** The granted QoS; null when a subscription is refused. See {@link authorizeSubscription}. */
-  async authorizeSubscribe(client: AedesClient, subscription: HookSubscription): Promise<number | null> {
-    return (await this.authorizeSubscription(client, subscription))?.qos ?? null
   }
 
   /**
@@ -197,7 +216,7 @@ export class Broker {
    * it is not to be delivered.
    */
   forward(client: AedesClient, message: Message): Message | null {
-    const shown = new Shown(message)
+    const shown = new Shown(message, packet => insidePacket(this.aedes, packet, message.publisher))
     const packet = this.#hooks.forward(client, shown.packet as InsidePacket)
     return packet && this.#changed(shown, packet)
   }
@@ -224,55 +243,27 @@ export class Broker {
     return new Showing(this.#showingParts, client, error => port.shown(error))
   }
 
-  /** Whether anybody wants to hear of acks. */
-  get wantsAcks(): boolean {
-    return this.aedes.listenerCount('ack') > 0
-  }
-
-  /** A client acked a delivery. @param packetId of it; the PUBREL that belongs to a QoS 2 one is told. */
-  acked(client: AedesClient, message: Message, packetId: number): void {
-    const packet =
-      message.qos === 2
-        ? { cmd: 'pubrel', messageId: packetId }
-        : { ...new Shown(message).packet, messageId: packetId }
-    this.emit('ack', packet, client)
-  }
-
-  /** Filters were subscribed to. @param subscriptions with the granted QoS; 128: refused. */
-  subscribed(client: AedesClient, subscriptions: readonly HookSubscription[]): void {
-    this.emit('subscribe', subscriptions, client)
-    this.#announce('new/subscribes', client, subscriptions)
-  }
-
-  unsubscribed(client: AedesClient, filters: readonly string[]): void {
-    this.emit('unsubscribe', filters, client)
-    this.#announce('new/unsubscribes', client, filters)
-  }
-
-  /** Something went wrong with a client that stays connected; an error that ends its connection Aedes tells itself. */
-  clientError(client: AedesClient, error: Error): void {
-    this.emit('clientError', client, error)
-  }
-
-  /** Tells listeners of an event that Aedes itself does not see any more. */
-  emit(event: string, ...args: unknown[]): void {
-    if (this.aedes.listenerCount(event as 'ack') > 0) emitSafely(this.aedes, event, args, this.#report)
+  /** Shows a message that no connection waits with: a will. @param client null when it is gone. */
+  observe(message: Message, client: AedesClient | null): void {
+    if (!this.isObserved) return
+    const done = (error: Error | null) => {
+      if (error) this.#report('the hook published', error)
+    }
+    show(this.#showingParts, message, client, done)
   }
 
   /** Closes all clients and stops Aedes. */
   close(): Promise<void> {
+    membersOf(this.aedes).closed = false
     return new Promise(resolve => this.#close(resolve))
   }
 
-  // ---- inside
-
-  #announce(topic: string, { id }: AedesClient, subs: unknown): void {
-    const payload = JSON.stringify({ clientId: id, subs })
-    this.aedes.publish(
-      { cmd: 'publish', topic: `$SYS/${this.aedes.id}/${topic}`, payload, qos: 0, dup: false, retain: false },
-      () => {}
-    )
+  /** The server has begun to close: Aedes says so from now on. */
+  closing(): void {
+    membersOf(this.aedes).closed = true
   }
+
+  // ---- inside
 
   async #listenInside(inside: InProcess): Promise<void> {
     await this.#watchers.onInside('#', (packet, done) => {

@@ -1,5 +1,6 @@
 import type { EventEmitter } from 'node:events'
 import type { IConnackPacket } from 'mqtt-packet'
+import { assertTopic } from '../topic.ts'
 import type { Message } from '../wire/message.ts'
 import type { AedesClient, HookSubscription, InsidePacket } from './aedes-types.ts'
 import { emitSafely, once, type Report } from './guard.ts'
@@ -28,6 +29,8 @@ export interface ConnectTerms {
 export interface ClientPort {
   /** Null before CONNECT has come. */
   terms: ConnectTerms | null
+  /** Seconds its session is kept after the disconnect; 0: not at all; null: for ever. */
+  readonly expirySeconds: number | null
   /** Subscriptions of its session. */
   subscriptions(): Iterable<HookSubscription>
   /** Sends a message to this client alone; one of QoS 1 or 2 is its session's until it is acked. Resolves when stored. */
@@ -56,11 +59,13 @@ export class ClientView {
   readonly client: AedesClient
   readonly port: ClientPort
   readonly #report: Report
-  /** Events of Aedes that come before the session is open. */
-  #held: (() => void)[] | null = []
+  #isOpen = false
+  /** Events that are told when the session is open. */
+  readonly #events: (() => void)[] = []
   /** What the application asked for before the session is open. */
   #waiting: (() => void)[] = []
   #connack: Buffer | null = null
+  #ready: () => void = () => {}
 
   constructor(client: AedesClient, port: ClientPort, report: Report) {
     this.client = client
@@ -71,23 +76,32 @@ export class ClientView {
     VIEWS.set(client, this)
   }
 
-  get isOpen(): boolean {
-    return this.#held === null
-  }
-
-  /** The session is open: what Aedes has said too early is said now. @param connack the packet that was sent. */
-  open(connack: Buffer): void {
+  /**
+   * The session is open: what Aedes has said too early is told now.
+   * @param connack the packet that was sent. @param ready called when listeners know that the client is let in.
+   */
+  open(connack: Buffer, ready: () => void): void {
     this.#connack = connack
-    const held = this.#held ?? []
-    this.#held = null
-    for (const emit of held) emit()
+    this.#ready = ready
+    this.#isOpen = true
     for (const task of this.#waiting.splice(0)) task()
+    this.#tellSoon()
   }
 
-  /** Emits an event that belongs behind the opening of the session. */
-  whenOpen(emit: () => void): void {
-    if (this.#held) this.#held.push(emit)
-    else emit()
+  /** Tells an event that belongs behind the opening of the session, and behind those before it. */
+  tell(emit: () => void): void {
+    this.#events.push(emit)
+    if (this.#isOpen) this.#tellSoon()
+  }
+
+  /** When CONNACK is written: that is done at the end of the turn. */
+  #tellSoon(): void {
+    setImmediate(() => this.#tellAll())
+  }
+
+  /** Listeners know that the client is let in. */
+  toldReady(): void {
+    this.#ready()
   }
 
   /** The CONNACK that the client got, in the form of the one that Aedes wrote. */
@@ -98,19 +112,27 @@ export class ClientView {
     return { ...fromAedes, sessionPresent, ...(properties ? { properties } : {}) }
   }
 
-  /** The connection is over: what was waiting fails. */
+  /** The connection is over: what was waiting fails, and what was not told yet comes before the event that says so. */
   close(): void {
     for (const task of this.#waiting.splice(0)) task()
+    if (this.#isOpen) this.#tellAll()
+  }
+
+  #tellAll(): void {
+    for (let emit = this.#events.shift(); emit; emit = this.#events.shift()) emit()
   }
 
   get isClean(): boolean {
-    const { terms } = this.port
-    return terms === null || terms.expirySeconds === 0
+    return this.port.expirySeconds === 0
   }
 
   get sessionExpiryInterval(): number {
-    const { terms } = this.port
-    return terms === null ? 0 : (terms.expirySeconds ?? EXPIRY_NEVER)
+    return this.port.expirySeconds ?? EXPIRY_NEVER
+  }
+
+  /** Aedes itself, which looks before the session is open and when it closes a client, finds none. */
+  get will(): HookWill | null {
+    return this.#isOpen && !this.client.closed ? (this.port.terms?.will ?? null) : null
   }
 
   /** By filter. Aedes itself, which looks when it closes a client, finds none. */
@@ -127,16 +149,15 @@ export class ClientView {
     const start = () => {
       task().then(() => callback(), callback)
     }
-    if (this.isOpen || this.client.closed) start()
+    if (this.#isOpen || this.client.closed) start()
     else this.#waiting.push(start)
   }
 
   emit(event: string, args: unknown[]): boolean {
-    if (event === 'connected' && !this.isOpen) {
-      this.whenOpen(() => this.emit(event, args))
-      return true
-    }
-    return emitSafely(this.client, event, args, this.#report)
+    const emit = () => emitSafely(this.client, event, args, this.#report)
+    if (event !== 'connected') return emit()
+    this.tell(emit)
+    return true
   }
 }
 
@@ -177,16 +198,18 @@ const OVERLAY = {
     return view(this).subscriptions()
   },
   set subscriptions(_subscriptions: unknown) {},
-  /** None once it is closed: Aedes looks there for one to send, which is ours to do. */
   get will(): HookWill | null {
-    const { client, port } = view(this)
-    return client.closed ? null : (port.terms?.will ?? null)
+    return view(this).will
   },
   set will(_will: unknown) {},
 
   publish(this: Self, packet: InsidePacket, done?: Done): void {
     const { port } = view(this)
-    view(this).run(async () => port.publish(messageOf({ ...packet, retain: false })), done)
+    const publish = async () => {
+      assertTopic(packet.topic)
+      await port.publish(messageOf({ ...packet, retain: false }))
+    }
+    view(this).run(publish, done)
   },
   subscribe(this: Self, asked: SubscribeArgument, done?: Done): void {
     const { subscriptions, messageId = null } = subscribePacket(asked)

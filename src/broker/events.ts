@@ -14,9 +14,12 @@ export function guardEvents(aedes: Aedes, report: Report): void {
     const view = lettingIn(event, args)
     if (!view) return emit(args)
     const [packet, ...rest] = args
-    view.whenOpen(() => {
-      if (event === 'clientReady') emit(args)
-      else emit([view.connackSent(packet as IConnackPacket), ...rest])
+    view.tell(() => {
+      if (event === 'connackSent') emit([view.connackSent(packet as IConnackPacket), ...rest])
+      else {
+        emit(args)
+        view.toldReady()
+      }
     })
     return true
   }

@@ -90,15 +90,22 @@ export class Hooks {
     return (...args) => {
       const callback = once(args.pop() as Callback)
       const taken = isShown ? this.#lens.show(args[0] as AedesClient, args[1] as object) : null
-      const answer: Callback = (error, ...rest) => {
-        if (taken && !error) taken()
-        callback(error, ...rest)
-      }
+      const answer: Callback = (error, ...rest) => callback(error ?? takenBack(taken), ...rest)
       const failed = (error: unknown) => {
         this.#report(`the hook ${name}`, error)
         answer(error)
       }
       callSafely(() => Reflect.apply(hook, this.#aedes, [...args, answer]), failed)
     }
+  }
+}
+
+/** What is wrong with the changes of a hook; null when nothing is, or there are none. */
+function takenBack(taken: (() => void) | null): unknown {
+  try {
+    taken?.()
+    return null
+  } catch (error) {
+    return error
   }
 }

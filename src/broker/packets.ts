@@ -1,7 +1,10 @@
 import { isDeepStrictEqual } from 'node:util'
+import type { Aedes } from 'aedes'
 import mqttPacket, { type IPublishPacket, type Packet } from 'mqtt-packet'
+import { assertTopic } from '../topic.ts'
 import { Message } from '../wire/message.ts'
-import type { InsidePacket } from './aedes-types.ts'
+import { topicField } from '../wire/publish.ts'
+import { type InsidePacket, membersOf } from './aedes-types.ts'
 
 /** A publish as hooks see it: what `mqtt-packet` makes of the bytes. They may change it. */
 export type HookPublish = IPublishPacket
@@ -50,34 +53,67 @@ export function messageOf(packet: InsidePacket | HookPublish, isV5 = hasProperti
   return new Message(bytes, 0, bytes.length, isV5)
 }
 
+/**
+ * A packet in the form that Aedes gives to subscribers in the process, to `authorizeForward` and to listeners of `ack`.
+ * @param publisher client id; '': it came from the process. @param messageId of the delivery, when there is one.
+ */
+export function insidePacket(
+  aedes: Aedes,
+  packet: HookPublish,
+  publisher: string,
+  messageId?: number
+): InsidePacket {
+  const { cmd, topic, payload, qos, retain, properties } = packet
+  return {
+    ...(publisher === '' ? {} : { clientId: publisher }),
+    ...(properties ? { properties } : {}),
+    ...{ cmd, brokerId: aedes.id, brokerCounter: ++membersOf(aedes).counter },
+    ...{ topic, payload, qos, retain, dup: false },
+    ...(qos > 0 ? { messageId } : {})
+  } as unknown as InsidePacket
+}
+
 /** A packet before and after it was shown to the application. */
 export class Shown {
   readonly packet: HookPublish
-  readonly #message: Message
+  /** The message as it came. */
+  readonly original: Message
   readonly #before: HookPublish
 
-  /** A message of a packet that the application made. */
-  static encode(packet: HookPublish, isV5: boolean): Message {
-    return messageOf(packet, isV5)
-  }
-
-  constructor(message: Message) {
-    this.#message = message
-    this.packet = packetOf(message)
+  /** @param shape makes another form of the packet. */
+  constructor(message: Message, shape: (packet: HookPublish) => HookPublish = packet => packet) {
+    this.original = message
+    this.packet = shape(packetOf(message))
     this.#before = { ...this.packet }
     if (this.packet.properties) this.#before.properties = structuredClone(this.packet.properties)
   }
 
-  /** The message as it is after the application has had it: the same one when nothing was changed. */
+  /**
+   * The message as it is after the application has had it: the same one when nothing was changed.
+   * @throws QueueError QUEUE_TOPIC_INVALID; Error of mqtt-packet, for a property that cannot be written.
+   */
   message(after: HookPublish = this.packet): Message {
     const { topic, payload, qos, retain, properties } = this.#before
+    const hasSameProperties = isDeepStrictEqual(after.properties, properties)
     const isSame =
-      after.topic === topic &&
-      after.payload === payload &&
-      after.qos === qos &&
-      after.retain === retain &&
-      isDeepStrictEqual(after.properties, properties)
-    return isSame ? this.#message : messageOf(after, this.#message.isV5)
+      after.topic === topic && after.payload === payload && after.qos === qos && after.retain === retain
+    if (isSame && hasSameProperties) return this.original
+    assertTopic(after.topic)
+    const { sequence, acceptedAt, expiresAt, publisher } = this.original
+    const message = hasSameProperties ? this.#rebuilt(after) : messageOf(after, this.original.isV5)
+    return Object.assign(message, { sequence, acceptedAt, expiresAt, publisher })
+  }
+
+  /** With the properties as they came: `mqtt-packet` would not keep their order. */
+  #rebuilt({ topic, payload, qos, retain }: HookPublish): Message {
+    const { original } = this
+    return Message.from({
+      topicField: topicField(topic),
+      payload: Buffer.isBuffer(payload) ? payload : Buffer.from(payload),
+      qos,
+      isRetained: retain,
+      properties: original.isV5 ? original.properties() : null
+    })
   }
 }
 

@@ -1,8 +1,8 @@
 import type { Aedes } from 'aedes'
 import type { Message } from '../wire/message.ts'
-import { type AedesClient, type InsidePacket, membersOf } from './aedes-types.ts'
+import type { AedesClient } from './aedes-types.ts'
 import type { Hooks } from './hooks.ts'
-import { type HookPublish, packetOf } from './packets.ts'
+import { insidePacket, packetOf } from './packets.ts'
 import type { Watchers } from './watchers.ts'
 
 /** What is needed to show messages to the process. */
@@ -67,38 +67,28 @@ export class Showing {
   }
 
   #showOne(message: Message, done: (error: Error | null) => void): void {
-    const { aedes, hooks, watchers } = this.#parts
-    const packet = packetOf(message)
-    packet.payload = Buffer.from(packet.payload) // whoever keeps it must not keep the journal's memory
-    const published = () => {
-      if (hooks.isSet('published')) {
-        aedes.published(packet as never, this.#client, error => done(error ?? null))
-        aedes.emit('publish', packet, this.#client)
-      } else {
-        aedes.emit('publish', packet, this.#client)
-        done(null)
-      }
-    }
-    if (watchers.isEmpty) published()
-    else watchers.deliver(this.#inside(packet), published)
+    show(this.#parts, message, this.#client, done)
   }
+}
 
-  /** The packet as subscribers in the process know it. */
-  #inside(packet: HookPublish): InsidePacket {
-    const { cmd, topic, payload, qos, retain, dup, properties } = packet
-    const members = membersOf(this.#parts.aedes)
-    return {
-      clientId: this.#client.id,
-      ...(properties ? { properties } : {}),
-      cmd,
-      brokerId: this.#parts.aedes.id,
-      brokerCounter: ++members.counter,
-      topic,
-      payload,
-      qos,
-      retain,
-      dup,
-      ...(qos > 0 ? { messageId: undefined } : {})
-    } as unknown as InsidePacket
+/**
+ * Shows one message to the process.
+ * @param client null when it is gone. @param done called when the process is ready for the next one.
+ */
+export function show(
+  { aedes, hooks, watchers }: ShowingParts,
+  message: Message,
+  client: AedesClient | null,
+  done: (error: Error | null) => void
+): void {
+  const packet = packetOf(message)
+  packet.payload = Buffer.from(packet.payload) // whoever keeps it must not keep the journal's memory
+  const published = () => {
+    if (hooks.isSet('published')) {
+      aedes.published(packet as never, client as AedesClient, error => done(error ?? null))
+    } else done(null)
+    aedes.emit('publish', packet, client)
   }
+  if (watchers.isEmpty) published()
+  else watchers.deliver(insidePacket(aedes, packet, message.publisher), published)
 }

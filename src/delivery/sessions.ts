@@ -26,6 +26,8 @@ export interface SessionsOptions {
   readonly wills: Wills
   readonly clock: Clock
   readonly wake: (session: Session) => void
+  /** The time of a session whose client was away is over. */
+  readonly expired: (session: Session) => void
 }
 
 /** What a client asks for when it connects. */
@@ -207,7 +209,9 @@ export class Sessions implements SessionHost {
   }
 
   #expireIfDue(session: Session): void {
-    if (!session.isEnded && !session.outlet && this.#isOver(session)) this.#expire(session)
+    if (session.isEnded || session.outlet || !this.#isOver(session)) return
+    this.#expire(session)
+    this.#options.expired(session)
   }
 
   /** Ends a session whose time is over; a store that does not take it is asked again. */

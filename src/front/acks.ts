@@ -55,7 +55,6 @@ function pubrec(connection: Connection, session: Session, packetId: number, reas
   }
   if (reasonCode >= FAILURE) {
     session.ack(packetId) // [MQTT-4.3.3-4] there is nothing to release
-    connection.acked(entry, packetId)
     return
   }
   if ((entry.flags & ENTRY.released) === 0) session.release(entry)

@@ -3,12 +3,15 @@ import {
   type ConnectTerms,
   type HookSubscription,
   type HookWill,
-  Shown
+  messageOf,
+  packetOf,
+  subscriptionsOf
 } from '../broker/broker.ts'
 import type { Session } from '../delivery/session.ts'
-import { directFilter, isDirect } from '../delivery/subscription.ts'
+import { directFilter } from '../delivery/subscription.ts'
 import type { WillRequest } from '../delivery/wills.ts'
 import { QueueError } from '../errors.ts'
+import { assertFilter, assertTopic } from '../topic.ts'
 import type { Message } from '../wire/message.ts'
 import type { ConnectRequest } from './connect.ts'
 import type { Connection } from './connection.ts'
@@ -41,11 +44,15 @@ export class ConnectionPort implements ClientPort {
     this.#connection.changeConnect({ isCleanStart, keepAliveSeconds, expirySeconds, will: changed })
   }
 
-  *subscriptions(): Iterable<HookSubscription> {
+  get expirySeconds(): number | null {
+    const { session, connect } = this.#connection
+    const known = session ?? connect
+    return known ? known.expirySeconds : 0
+  }
+
+  subscriptions(): Iterable<HookSubscription> {
     const { session } = this.#connection
-    for (const { filter, qos } of session?.subscriptions.values() ?? []) {
-      if (!isDirect(filter)) yield { topic: filter, qos: qos as 0 | 1 | 2 }
-    }
+    return session ? subscriptionsOf(session) : []
   }
 
   async publish(message: Message): Promise<void> {
@@ -58,6 +65,7 @@ export class ConnectionPort implements ClientPort {
   }
 
   async subscribe(subscriptions: readonly HookSubscription[], packetId: number | null): Promise<void> {
+    for (const { topic } of subscriptions) assertFilter(topic, this.#context.router.maxTopicLevels)
     await subscribeAs(this.#connection, this.#context, this.#session(), subscriptions, packetId)
   }
 
@@ -66,12 +74,14 @@ export class ConnectionPort implements ClientPort {
   }
 
   async emptyQueue(): Promise<void> {
-    await this.#context.sessions.purge(this.#session())
+    const session = this.#session()
+    this.#context.counters.droppedMessages += session.backlog() + session.inflight.size
+    await this.#context.sessions.purge(session)
   }
 
   shown(error: Error | null): void {
     if (error) this.#connection.fail(error)
-    this.#connection.release('show')
+    else this.#connection.release('show')
   }
 
   /** Its own stream: what is published to it alone is kept there as all else that it is owed. */
@@ -90,7 +100,7 @@ export class ConnectionPort implements ClientPort {
 }
 
 function shownWill({ message, delaySeconds }: WillRequest): HookWill {
-  const { topic, payload, qos, retain, properties } = new Shown(message).packet
+  const { topic, payload, qos, retain, properties } = packetOf(message)
   const all = { ...properties, ...(delaySeconds > 0 ? { willDelayInterval: delaySeconds } : {}) }
   const will = { topic, payload: Buffer.from(payload), qos, retain }
   return message.isV5 && Object.keys(all).length > 0 ? { ...will, properties: all } : will
@@ -98,6 +108,7 @@ function shownWill({ message, delaySeconds }: WillRequest): HookWill {
 
 function takenWill(will: HookWill, { protocolVersion }: ConnectRequest): WillRequest {
   const { willDelayInterval = 0, ...properties } = { ...will.properties } as { willDelayInterval?: number }
-  const packet = { ...will, cmd: 'publish', dup: false, properties } as Parameters<typeof Shown.encode>[0]
-  return { delaySeconds: willDelayInterval, message: Shown.encode(packet, protocolVersion === 5) }
+  assertTopic(will.topic)
+  const packet = { ...will, cmd: 'publish', dup: false, properties } as const
+  return { delaySeconds: willDelayInterval, message: messageOf(packet, protocolVersion === 5) }
 }

@@ -21,8 +21,7 @@ const OURS = new Set<number>([
   PROPERTY.wildcardSubscriptionAvailable,
   PROPERTY.subscriptionIdentifierAvailable,
   PROPERTY.sharedSubscriptionAvailable,
-  PROPERTY.serverKeepAlive,
-  PROPERTY.responseInformation
+  PROPERTY.serverKeepAlive
 ])
 const DEFAULT_RECEIVE_MAXIMUM = 65_535
 
@@ -55,8 +54,10 @@ export function connackProperties(
   limits: FrontLimits
 ): Buffer[] {
   const properties: Buffer[] = []
+  let hasInformation = false // of an application that asks Aedes to give it
   walkProperties(fromAedes, CARRIER.connack, (id, _value, from, to) => {
     if (!OURS.has(id)) properties.push(fromAedes.subarray(from, to))
+    if (id === PROPERTY.responseInformation) hasInformation = true
   })
   if (granted.expirySeconds !== request.expirySeconds) {
     properties.push(uint32Property(PROPERTY.sessionExpiryInterval, granted.expirySeconds ?? EXPIRY_NEVER))
@@ -69,7 +70,7 @@ export function connackProperties(
     properties.push(uint16Property(PROPERTY.receiveMaximum, receiveMaximum))
   }
   if (topicAliasMaximum > 0) properties.push(uint16Property(PROPERTY.topicAliasMaximum, topicAliasMaximum))
-  if (request.wantsResponseInformation && responseInformation !== '') {
+  if (request.wantsResponseInformation && responseInformation !== '' && !hasInformation) {
     properties.push(textProperty(PROPERTY.responseInformation, responseInformation)) // [MQTT-3.1.2-28]
   }
   properties.push(uint32Property(PROPERTY.maximumPacketSize, maxPacketBytes))

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { AedesClient } from '../broker/broker.ts'
-import type { InflightEntry } from '../delivery/inflight.ts'
+import { ENTRY, type InflightEntry } from '../delivery/inflight.ts'
 import type { Session } from '../delivery/session.ts'
 import type { Opening } from '../delivery/sessions.ts'
 import type { Will } from '../delivery/wills.ts'
@@ -41,6 +41,7 @@ export class Connection implements IntakeOwner {
   #expirySeconds: number | null | undefined
   /** The DISCONNECT that ends this connection. */
   #lastWord: Buffer | null = null
+  #failure: Error | null = null
   #heardAt = 0
   isClosed = false
   receivedBytes = 0
@@ -151,7 +152,7 @@ export class Connection implements IntakeOwner {
     // it cannot be heard while the server makes it wait
     if (this.#intake.isPaused && !this.#intake.isHeldFor('answers')) this.#heardAt = tick
     if (seconds === 0 || tick - this.#heardAt <= seconds * 1.5) return
-    this.#context.broker.emit('keepaliveTimeout', this.client)
+    this.#context.broker.events.keepAliveOver(this.client)
     this.fail(new QueueError('QUEUE_KEEP_ALIVE_TIMEOUT', { detail: { seconds } }))
   }
 
@@ -199,7 +200,7 @@ export class Connection implements IntakeOwner {
         break
       case TYPE.pingreq:
         if (!cursor.isAtEnd) throw malformed('PINGREQ has a body')
-        this.#context.broker.emit('ping', { cmd: 'pingreq' }, this.client)
+        this.#context.broker.events.pinged(this.client)
         this.send(PINGRESP)
         break
       case TYPE.disconnect:
@@ -226,12 +227,14 @@ export class Connection implements IntakeOwner {
   // ---- answering
 
   /** The client has acked a delivery: whoever listens is told. */
-  acked({ sequence }: InflightEntry, packetId: number): void {
-    const { broker, journal } = this.#context
-    if (!broker.wantsAcks) return
-    void journal.fetch(sequence).then(message => {
-      if (message) broker.acked(this.client, message, packetId)
-    })
+  acked({ sequence, flags }: InflightEntry, packetId: number): void {
+    const { broker, journal, retained } = this.#context
+    const { events } = broker
+    if (!events.wantsAcks) return
+    const kept = flags & ENTRY.aside ? retained.bySequence(sequence) : undefined
+    const found = kept ? Promise.resolve(kept) : journal.fetch(sequence)
+    const isExact = (flags & ENTRY.qos2) !== 0
+    found.then(message => message && events.acked(this.client, message, packetId, isExact), noop)
   }
 
   /** Queues a whole packet; a client that cannot take it is told so and disconnected. [MQTT-3.1.2-24] */
@@ -255,7 +258,7 @@ export class Connection implements IntakeOwner {
   /** A packet with a reason string, for clients that want one and can take it. [MQTT-3.1.2-29], [MQTT-3.4.2-2] */
   #reasoned(error: unknown, build: (reason: string | null) => Buffer): Buffer {
     const { wantsProblemInformation, maxPacketBytes } = this.connect ?? {}
-    const packet = build(wantsProblemInformation ? errorText(error) : null)
+    const packet = build(wantsProblemInformation ? errorText(ofHook(error)) : null)
     return packet.length > (maxPacketBytes ?? Number.POSITIVE_INFINITY) ? build(null) : packet
   }
 
@@ -281,17 +284,25 @@ export class Connection implements IntakeOwner {
   }
 
   takenOver(): void {
-    this.fail(new QueueError('QUEUE_SESSION_TAKEN_OVER'))
+    this.#end(new QueueError('QUEUE_SESSION_TAKEN_OVER'))
   }
 
   /** The server is stopping; wills are left for the next one. [MQTT-3.1.2-8] */
   shutDown(): void {
     this.#will = null
-    this.fail(new QueueError('QUEUE_SERVER_STOPPING'))
+    this.#end(new QueueError('QUEUE_SERVER_STOPPING'))
   }
 
   /** Ends the connection because of an error; a client of MQTT 5 is told which. @see MQTT 5.0 section 4.13 */
   fail(error: unknown): void {
+    if (this.isClosed) return
+    // Aedes is told of it, and tells who listens
+    const told = ofHook(error)
+    this.#failure = told instanceof Error ? told : new Error(errorText(told))
+    this.#end(error)
+  }
+
+  #end(error: unknown): void {
     if (this.isClosed) return
     const known = error instanceof QueueError
     const fields = {
@@ -322,12 +333,20 @@ export class Connection implements IntakeOwner {
     this.isClosed = true
     this.#intake.clear()
     const session = this.#session
+    this.#tellUnsubscribed(session)
     if (session?.outlet === this.outgoing) this.#context.sessions.detach(session, this.#expirySeconds)
     this.#endWill(session)
-    this.#handshake.over(error, this.#hasSaidGoodbye)
+    this.#handshake.over(error ?? this.#failure, this.#hasSaidGoodbye)
     this.outgoing.gone()
     this.#context.broker.closed(this.client)
     this.#context.forget(this)
+  }
+
+  /** The subscriptions of a session that ends with its connection are gone. */
+  #tellUnsubscribed(session: Session | null): void {
+    if (!session || session.isPersistent || session.subscriptions.size === 0) return
+    const filters = [...this.port.subscriptions()].map(({ topic }) => topic)
+    this.#context.broker.events.unsubscribed(this.client, filters)
   }
 
   #endWill(session: Session | null): void {
@@ -337,6 +356,14 @@ export class Connection implements IntakeOwner {
     else this.#context.wills.lost(will, session ? session.expirySeconds : 0)
   }
 }
+
+/** A hook that refuses something says itself why. */
+function ofHook(error: unknown): unknown {
+  return error instanceof QueueError && error.code === 'QUEUE_NOT_AUTHORIZED' ? (error.cause ?? error) : error
+}
+
+/** A message that cannot be read any more is not told of. */
+function noop(): void {}
 
 function limited(seconds: number | null | undefined, limit: number): number | null | undefined {
   if (limit === 0 || seconds === undefined) return seconds

@@ -6,16 +6,18 @@ import { assertTopic } from '../topic.ts'
 import { protocolError } from '../wire/cursor.ts'
 import { Framer, type PacketSink } from '../wire/framer.ts'
 import { connack, TYPE } from '../wire/packets.ts'
-import { connackProperties, grant } from './connack.ts'
+import { connackProperties, type Granted, grant } from './connack.ts'
 import { type ConnectRequest, readConnect } from './connect.ts'
 import type { Connection } from './connection.ts'
 import type { FrontContext } from './context.ts'
 import { Inner, type InnerListener } from './inner.ts'
+import { reauthorize } from './restore.ts'
 
 const UNACCEPTABLE_PROTOCOL = 1
 const IDENTIFIER_REJECTED_311 = 2
 const SERVER_UNAVAILABLE_311 = 3
 const NOT_AUTHORIZED_311 = 5
+const NOT_AUTHORIZED = 0x87
 const SERVER_UNAVAILABLE = 0x88
 
 /**
@@ -106,6 +108,8 @@ export class Handshake implements InnerListener, PacketSink {
     const request = this.request
     if (bytes[body + 1] !== 0 || !request) {
       this.#connection.send(Buffer.from(bytes.subarray(start, end)))
+      // before Aedes tells the application of the refusal
+      this.#connection.outgoing.flush()
       return
     }
     const isV5 = request.protocolVersion === 5
@@ -113,28 +117,34 @@ export class Handshake implements InnerListener, PacketSink {
     this.clientId = this.client.id
     this.clientIdBytes = Buffer.from(this.clientId)
     const fromAedes = isV5 ? Buffer.from(bytes.subarray(body + 3, end)) : Buffer.alloc(0)
-    const { limits, sessions } = this.#context
+    const { broker, limits } = this.#context
     const granted = grant(request, limits)
     this.keepAliveSeconds = granted.keepAliveSeconds
+    const open = () => this.#open(request, granted, fromAedes)
+    const isAsked = broker.hasSubscribeHook && !request.isCleanStart
+    const opened = isAsked ? reauthorize(this.#connection, this.#context, this.clientId).then(open) : open()
+    opened.catch((error: unknown) => this.#unavailable(error))
+  }
+
+  #open(request: ConnectRequest, granted: Granted, fromAedes: Buffer): Promise<void> {
+    const { broker, limits, sessions } = this.#context
     const { isCleanStart, will } = request
+    const isV5 = request.protocolVersion === 5
     const { expirySeconds } = granted
-    sessions
-      .open({ clientId: this.clientId, isCleanStart, expirySeconds, will }, opening => {
-        // gone meanwhile: a session that nothing keeps must not stay
-        if (this.#connection.isClosed) return this.#abandon(opening)
-        const properties = isV5 ? connackProperties(fromAedes, request, granted, limits) : null
-        // [MQTT-3.2.2-2], [MQTT-3.2.2-3]; MQTT 3.1 has no such flag
-        const isPresent = opening.isPresent && !isCleanStart && request.protocolVersion > 3
-        const packet = connack(isPresent, 0, properties)
-        this.#connection.send(packet)
-        // it may be too large for the client
-        if (this.#connection.isClosed) return this.#abandon(opening)
-        this.#connection.open(opening)
-        this.#context.broker.opened(this.client, packet)
-        for (const publish of this.#early.splice(0)) this.#connection.send(publish)
-        this.#connection.release('connect')
-      })
-      .catch((error: unknown) => this.#unavailable(error))
+    return sessions.open({ clientId: this.clientId, isCleanStart, expirySeconds, will }, opening => {
+      // gone meanwhile: a session that nothing keeps must not stay
+      if (this.#connection.isClosed) return this.#abandon(opening)
+      const properties = isV5 ? connackProperties(fromAedes, request, granted, limits) : null
+      // [MQTT-3.2.2-2], [MQTT-3.2.2-3]; MQTT 3.1 has no such flag
+      const isPresent = opening.isPresent && !isCleanStart && request.protocolVersion > 3
+      const packet = connack(isPresent, 0, properties)
+      this.#connection.send(packet)
+      // it may be too large for the client
+      if (this.#connection.isClosed) return this.#abandon(opening)
+      this.#connection.open(opening)
+      for (const publish of this.#early.splice(0)) this.#connection.send(publish)
+      broker.opened(this.client, packet, () => this.#connection.release('connect'))
+    })
   }
 
   /** The client was let in and did not wait: its connection has ended, as any other. */
@@ -148,7 +158,8 @@ export class Handshake implements InnerListener, PacketSink {
     if (this.#connection.isClosed) return
     const isV5 = this.request?.protocolVersion === 5
     const code = error instanceof QueueError ? error.reasonCode : SERVER_UNAVAILABLE
-    this.#refuse(isV5 ? code : SERVER_UNAVAILABLE_311, isV5)
+    const code311 = code === NOT_AUTHORIZED ? NOT_AUTHORIZED_311 : SERVER_UNAVAILABLE_311
+    this.#refuse(isV5 ? code : code311, isV5)
     this.#connection.fail(error)
   }
 

@@ -177,6 +177,8 @@ export class Inbound implements Receipt, InboundWaiter {
 
   #notAuthorized(incoming: Incoming, cause: Error): void {
     // [MQTT-3.3.5-2] 3.1.1 has no other answer than an ack or the end of the connection
+    const { broker } = this.#context
+    if (this.#connection.isV5) broker.events.clientError(this.#connection.client, cause)
     if (incoming.qos === 0 && this.#connection.isV5) return
     this.#refuse(
       incoming,

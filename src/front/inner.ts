@@ -34,8 +34,8 @@ export class Inner extends SocketView {
     done()
   }
 
-  override _destroy(_error: Error | null, done: (error: Error | null) => void): void {
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
     this.#listener.aedesClosed()
-    done(null)
+    done(error)
   }
 }

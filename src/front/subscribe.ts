@@ -61,11 +61,12 @@ function subscribed(
     if (codes[i]! <= 2) sendRetained(context, session, one, existed.get(one.filter) ?? false)
   }
   session.wake()
-  const told = asked.map(({ filter }, i) => ({
-    topic: filter,
-    qos: (codes[i]! > 2 ? FAILURE_311 : codes[i]!) as 0 | 1 | 2
-  }))
-  context.broker.subscribed(connection.client, told)
+  // the last of equal filters counts
+  const told = new Map<string, HookSubscription>()
+  for (const [i, { filter }] of asked.entries()) {
+    told.set(filter, { topic: filter, qos: (codes[i]! > 2 ? FAILURE_311 : codes[i]!) as 0 | 1 | 2 })
+  }
+  context.broker.events.subscribed(connection.client, [...told.values()])
 }
 
 /** UNSUBSCRIBE: nothing more of the connection is read until its UNSUBACK. @see MQTT 5.0 section 3.10 */
@@ -82,7 +83,8 @@ export function unsubscribe(
   while (!cursor.isAtEnd) filters.push(cursor.text('a topic filter'))
   if (filters.length === 0) throw protocolError('UNSUBSCRIBE has no topic filter') // [MQTT-3.10.3-2]
   connection.hold('subscribe')
-  answer(connection, context.sessions.unsubscribe(session, filters), found => {
+  const own = filters.map(filter => (isDirect(filter) ? '' : filter)) // that one is not the client's
+  answer(connection, context.sessions.unsubscribe(session, own), found => {
     unsubscribed(connection, context, filters, found, packetId)
   })
 }
@@ -108,7 +110,7 @@ function unsubscribed(
 ): void {
   const codes = found.map((wasThere, i) => (wasThere ? 0 : codeOfUnknown(filters[i]!, context)))
   if (packetId !== null) connection.send(subscriptionAck(UNSUBACK, packetId, connection.isV5, codes))
-  context.broker.unsubscribed(connection.client, filters)
+  context.broker.events.unsubscribed(connection.client, filters)
 }
 
 function codeOfUnknown(filter: string, { router }: FrontContext): number {
