@@ -154,10 +154,10 @@ export class NoteBook {
     return this.#changed.size > 0
   }
 
-  /** The sessions changed since the last call. */
+  /** The sessions changed since the last call; those with an open page may go on in it, and count as changed again. */
   takeChanged(): Session[] {
     const changed = [...this.#changed]
-    this.#changed.clear()
+    this.#changed = new Set(this.#pages.keys())
     return changed
   }
 
@@ -199,6 +199,7 @@ export class NoteBook {
     for (const [session, { synced }] of failed) {
       if (!synced || session.isEnded) continue
       this.#pages.set(session, { page: copyOf(synced), synced })
+      this.#changed.add(session) // the store may need a checkpoint before it takes notes again
       this.#isSyncing = true
     }
     for (const [session, open] of later) this.#pages.set(session, join(this.#pages.get(session), open))

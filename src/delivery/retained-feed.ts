@@ -25,9 +25,9 @@ export class RetainedFeed {
     return session.subscriptions.get(filter) === this.subscription
   }
 
-  /** Whether a message comes as any other as well, and so must not come from here: with QoS 2 it would come twice. */
-  comesLive({ sequence, qos }: Message): boolean {
-    return sequence > this.#through && qos > 0 && this.subscription.qos > 0
+  /** Whether the subscription brings a message by itself: from here it would come a second time. */
+  comesLive({ sequence }: Message): boolean {
+    return sequence > this.#through
   }
 
   /** The next message; null: ask again in a later step; undefined: there are no more. */

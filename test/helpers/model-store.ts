@@ -56,6 +56,8 @@ interface Kept {
 export class ModelStore implements Store {
   readonly supports = { isDurable: true }
   readonly faults: Faults = {}
+  /** Turns of the event loop that a note takes besides the usual one. */
+  slowNoteTurns = 0
   readonly calls: StoreCalls = { commits: 0, writes: 0, changes: 0, notes: 0, reads: 0, recordBytes: 0 }
   readonly #kept: Kept
   readonly #lastStop: LastStop
@@ -178,6 +180,7 @@ export class ModelStore implements Store {
       const kept = this.#kept
       if (this.faults.cut) kept.missing.push(kept.nextNote)
       const isBehindHole = this.#hole !== undefined
+      for (let i = this.slowNoteTurns; i > 0; i--) await new Promise(resolve => setImmediate(resolve))
       await this.#work('append', () => {
         const number = kept.nextNote++
         if (sync && !isBehindHole) kept.syncedNote = number
