@@ -100,6 +100,9 @@ test('limits that Aedes was given hold, unless the settings say otherwise', asyn
     sessionExpiryInterval: 60,
     responseInformation: 'answers/'
   })
+  // the limit is not shown to Aedes, which would refuse
+  const four = openClient(t, handle)
+  t.is((await four.login({ keepaliveSeconds: 100 })).returnCode, 0)
   const other = await adopt(t, limits, { settings: { store: 'memory', maxPacketBytes: 5_000 } })
   const second = openClient(t, other.handle)
   t.is((await second.login(five)).properties?.maximumPacketSize, 5_000)

@@ -3,27 +3,11 @@ import test from 'ava'
 import { systemClock } from '../src/clock.ts'
 import { defaultSettings } from '../src/config/settings.ts'
 import { Core } from '../src/core.ts'
-import { event, openClient, quiet, VERSIONS } from './helpers/aedes.ts'
-import { type AedesServer, arrived, startAedesServer } from './helpers/aedes-server.ts'
+import { event, openClient, VERSIONS } from './helpers/aedes.ts'
+import { arrived, call, objectOf, startAedesServer } from './helpers/aedes-server.ts'
 import { RecordingLog } from './helpers/core.ts'
-import { withDeadline } from './helpers/signal.ts'
 
 /* What the application does with the client objects of Aedes. */
-
-type Method = 'publish' | 'subscribe' | 'unsubscribe' | 'emptyOutgoingQueue' | 'close'
-
-/** Calls a method of a client object; resolves with the error of its callback. */
-function call(client: Client | undefined, method: Method, ...args: unknown[]): Promise<Error | undefined> {
-  const called = new Promise<Error | undefined>(resolve => {
-    const run = client![method] as (...args: unknown[]) => void
-    run.call(client, ...args, (error?: Error) => resolve(error))
-  })
-  return withDeadline(called, { describe: () => `the callback of client.${method}` })
-}
-
-function objectOf({ members }: AedesServer, clientId: string): Client | undefined {
-  return members.clients[clientId]
-}
 
 const plain = { cmd: 'publish', topic: 'direct/a', payload: 'x', qos: 0, dup: false, retain: false } as const
 
@@ -256,110 +240,4 @@ test('a client object tells what its session is, and its will, from CONNECT to i
     'gone false 100 5 7 undefined',
     'ready false 4294967295 4 65535 undefined'
   ])
-})
-
-test('aedes.persistence tells the subscriptions and retained messages that the server keeps', async t => {
-  const server = await startAedesServer(t)
-  const { persistence } = server.members
-  const kept = await server.connect({ clientId: 'kept', clean: false })
-  await kept.subscribe(['a', 'b/#'])
-  await call(objectOf(server, 'kept'), 'publish', { ...plain, qos: 1 })
-  await (await server.connect({ clientId: 'clean' })).subscribe('a')
-  const told = await persistence.subscriptionsByClient({ id: 'kept' })
-  t.deepEqual(
-    told.map(({ topic, qos }) => [topic, qos]),
-    [
-      ['a', 1],
-      ['b/#', 1]
-    ]
-  )
-  t.deepEqual(await persistence.subscriptionsByClient({ id: 'clean' }), [])
-  t.deepEqual(await persistence.subscriptionsByClient({ id: 'unknown' }), [])
-  t.deepEqual(await persistence.countOffline(), { subsCount: 2, clientsCount: 1 })
-  t.deepEqual(await persistence.getClientList('a').toArray(), ['kept'])
-  await kept.publish({ topic: 'r/1', payload: 'x', qos: 1, retain: true })
-  await server.publish({ topic: 'r/2', payload: 'y', retain: true })
-  const retained = await persistence.createRetainedStream('r/+').toArray()
-  t.deepEqual(retained.map(({ topic, payload, retain }) => `${topic} ${payload} ${retain}`).sort(), [
-    'r/1 x true',
-    'r/2 y true'
-  ])
-})
-
-test('the subscriptions of a session that comes back are shown to authorizeSubscribe, and refused ones end', async t => {
-  const server = await startAedesServer(t)
-  const kept = { clientId: 'kept', clean: false }
-  const first = await server.connect(kept)
-  await first.subscribe(['still', 'not any more'])
-  await first.disconnect()
-  const publish = async (payload: string) => {
-    for (const topic of ['still', 'not any more']) await server.publish({ topic, payload, qos: 1 })
-  }
-  await publish('1')
-  server.aedes.authorizeSubscribe = (client, subscription, done) => {
-    server.seen.add(`${client.id} ${subscription.topic} ${subscription.qos}`)
-    setImmediate(() => done(null, subscription.topic === 'still' ? subscription : null))
-  }
-  const again = await server.connect(kept)
-  t.deepEqual(server.seen.lines, ['kept still 1', 'kept not any more 1'])
-  await publish('2')
-  t.deepEqual(await arrived(again), ['still 1', 'still 2'])
-})
-
-for (const [version, protocolVersion] of VERSIONS) {
-  test(`when authorizeSubscribe fails for a session that comes back, its client is not let in and nothing is lost: MQTT ${version}`, async t => {
-    const server = await startAedesServer(t)
-    const kept = {
-      clientId: 'kept',
-      clean: false,
-      protocolVersion,
-      ...(protocolVersion === 5 ? { expirySeconds: 100 } : {})
-    }
-    const first = await server.connect(kept)
-    await first.subscribe('a')
-    await first.disconnect()
-    await server.publish({ payload: 'waits', qos: 1 })
-    const standard = server.aedes.authorizeSubscribe
-    server.aedes.authorizeSubscribe = (_client, _subscription, done) => done(new Error('no database'))
-    const refused = server.open()
-    const connack = await refused.login(kept)
-    t.is(protocolVersion === 5 ? connack.reasonCode : connack.returnCode, protocolVersion === 5 ? 0x87 : 5)
-    await refused.closed()
-    server.aedes.authorizeSubscribe = standard
-    t.deepEqual(await arrived(await server.connect(kept)), ['a waits'])
-  })
-}
-
-test('preConnect may change session, keep alive and will', async t => {
-  const server = await startAedesServer(t)
-  server.aedes.preConnect = (_client, packet, done) => {
-    packet.clean = false
-    packet.keepalive = 17
-    packet.will = { topic: 'changed', payload: Buffer.from('will'), qos: 1, retain: false }
-    done(null, true)
-  }
-  const watcher = await server.connect({ clientId: 'watcher' })
-  await watcher.subscribe('changed')
-  const client = await server.connect({ clientId: 'one' })
-  const view = server.core.directory.client('one')
-  t.deepEqual([view?.isPersistent, view?.keepAliveSeconds], [true, 17])
-  client.destroy()
-  t.deepEqual(await watcher.payloads(1), ['will'])
-  t.true(server.core.directory.session('one')?.isPersistent)
-  await quiet()
-})
-
-test('sessionExpired tells the client id of a session whose time is over', async t => {
-  const server = await startAedesServer(t)
-  const expired = event(server.aedes, 'sessionExpired')
-  const client = await server.connect({
-    clientId: 'short',
-    protocolVersion: 5,
-    clean: false,
-    expirySeconds: 1
-  })
-  await client.subscribe('a')
-  await client.disconnect()
-  const [object] = (await expired) as [Client]
-  t.is(object.id, 'short')
 })

@@ -111,6 +111,27 @@ test('what authorizeForward throws keeps that delivery back, is counted and logg
   t.is(server.log.texts('error').filter(text => text.includes('authorizeForward')).length, 3)
 })
 
+test('a second answer of preConnect or authenticate counts for nothing', async t => {
+  const server = await startAedesServer(t)
+  const { aedes, seen } = server
+  aedes.on('client', ({ id }) => seen.add(`client ${id}`))
+  for (const hook of ['preConnect', 'authenticate'] as const) {
+    const standard = aedes[hook]
+    aedes[hook] = ((...args: unknown[]) => {
+      const done = args.at(-1) as (error: Error | null, ok: boolean) => void
+      done(null, true)
+      done(new Error('late'), false)
+      done(null, true)
+    }) as never
+    const client = await server.connect({ clientId: hook })
+    await assertFine(t, await client.subscribe('good').then(() => client), hook)
+    t.is(client.received.filter(({ cmd }) => cmd === 'connack').length, 1)
+    await client.unsubscribe('good')
+    aedes[hook] = standard as never
+  }
+  t.deepEqual(seen.lines, ['client preConnect', 'client authenticate'])
+})
+
 test('a hook that never answers holds up its own client and no other', async t => {
   const server = await startAedesServer(t)
   const { aedes } = server

@@ -197,6 +197,79 @@ test('what authorizePublish changes in topic and payload is what subscribers get
   t.deepEqual(await again.payloads(2), ['1 checked', '1 checked'])
 })
 
+test('what authorizePublish changes in properties is what subscribers get; unchanged ones keep their order', async t => {
+  const { aedes, connect } = await start(t)
+  const subscriber = await connect({ protocolVersion: 5 })
+  await subscriber.subscribe('#', 1)
+  const publisher = await connect({ protocolVersion: 5 })
+  aedes.authorizePublish = (_client, packet, done) => {
+    if (packet.topic === 'changed') packet.properties = { ...packet.properties, contentType: 'checked' }
+    else packet.payload = 'checked'
+    done(null)
+  }
+  const properties = {
+    contentType: 'plain',
+    userProperties: { b: ['1', '2'], a: '3' },
+    messageExpiryInterval: 60
+  }
+  await publisher.publish({ topic: 'changed', payload: 'x', qos: 1, properties })
+  await publisher.publish({ topic: 'same', payload: 'x', qos: 1, properties })
+  const [changed, same] = await subscriber.messages(2)
+  t.is(changed?.properties?.contentType, 'checked')
+  t.is(same?.properties?.contentType, 'plain')
+  for (const message of [changed, same]) {
+    t.deepEqual({ ...message?.properties?.userProperties }, { b: ['1', '2'], a: '3' })
+    t.is(message?.properties?.messageExpiryInterval, 60)
+  }
+})
+
+for (const asked of [0, 1, 2] as const) {
+  for (const qos of [0, 1, 2] as const) {
+    test(`a publish of QoS ${asked} that authorizePublish makes one of QoS ${qos} is answered as it was sent, and delivered as it is`, async t => {
+      const { aedes, connect } = await start(t)
+      const subscriber = await connect()
+      await subscriber.subscribe('a', 2)
+      aedes.authorizePublish = (_client, packet, done) => {
+        packet.qos = qos
+        done(null)
+      }
+      const publisher = await connect({ protocolVersion: 5 })
+      for (const payload of ['1', '2']) await publisher.publish({ topic: 'a', payload, qos: asked })
+      const messages = await subscriber.messages(2)
+      t.deepEqual(
+        messages.map(message => [message.qos, String(message.payload)]),
+        [
+          [qos, '1'],
+          [qos, '2']
+        ]
+      )
+      await publisher.ping()
+      const acks = publisher.received
+        .map(({ cmd }) => cmd)
+        .filter(cmd => cmd !== 'pingresp' && cmd !== 'connack')
+      const expected = { 0: [], 1: ['puback', 'puback'], 2: ['pubrec', 'pubcomp', 'pubrec', 'pubcomp'] }
+      t.deepEqual(acks, expected[asked])
+    })
+  }
+}
+
+test('a QoS that there is not is passed over when authorizePublish sets it', async t => {
+  const { aedes, connect } = await start(t)
+  const subscriber = await connect()
+  await subscriber.subscribe('a', 2)
+  for (const odd of [3, 4, 8, 10, -1, 1.5, '1', null, undefined]) {
+    aedes.authorizePublish = (_client, packet, done) => {
+      packet.qos = odd as never
+      done(null)
+    }
+    for (const qos of [0, 1, 2] as const) {
+      await subscriber.publish({ topic: 'a', payload: `${odd}`, qos })
+      const { dup, retain, ...message } = await subscriber.next('publish')
+      t.deepEqual([message.qos, String(message.payload), dup, retain], [qos, `${odd}`, false, false])
+    }
+  }
+})
+
 test('a topic that authorizePublish makes illegal closes that connection only', async t => {
   const { aedes, connect } = await start(t)
   const subscriber = await connect()

@@ -49,6 +49,39 @@ test('a subscriber in the process gets a packet as Aedes gives it, with who publ
   t.is(packet?.properties?.contentType, 'text/plain')
 })
 
+test('what a subscriber in the process does to a payload, nobody else sees', async t => {
+  const { aedes, connect } = await startAedesServer(t)
+  await subscribeInside(aedes, 'a', ({ payload }, done) => {
+    ;(payload as Buffer).fill('!')
+    done()
+  })
+  const client = await connect({ clientId: 'kept', clean: false })
+  await client.subscribe('a')
+  for (const qos of [0, 1, 2] as const) await client.publish({ topic: 'a', payload: `own ${qos}`, qos })
+  t.deepEqual(await client.payloads(3), ['own 0', 'own 1', 'own 2'])
+})
+
+test('published is asked when every subscriber in the process is ready, however often one says so', async t => {
+  const { aedes, connect, seen } = await startAedesServer(t)
+  await subscribeInside(aedes, 'a', (_packet, done) => {
+    for (let i = 0; i < 3; i++) done()
+  })
+  await subscribeInside(aedes, 'a', (_packet, done) => {
+    afterTurns(5, () => {
+      seen.add('the slow one is ready')
+      done()
+    })
+  })
+  aedes.published = (packet, _client, done) => {
+    if (packet.topic === 'a') seen.add(`published ${packet.payload}`)
+    for (let i = 0; i < 3; i++) done(null)
+  }
+  const client = await connect()
+  for (const payload of ['1', '2']) client.publishOnly({ topic: 'a', payload })
+  const ready = 'the slow one is ready'
+  t.deepEqual(await seen.until(4), [ready, 'published 1', ready, 'published 2'])
+})
+
 test('a message of QoS 1 or 2 is shown after it is stored, and not at all when it is refused', async t => {
   const { aedes, connect, store, seen } = await startAedesServer(t)
   aedes.on('publish', packet => {
@@ -144,8 +177,8 @@ test('a will is shown to the process when it is sent, as authorizePublish has le
     if (packet.topic === 'last') packet.payload = `changed ${packet.payload}`
     done(null)
   }
-  await subscribeInside(aedes, 'last', ({ payload }, done) => {
-    seen.add(`subscriber ${payload}`)
+  await subscribeInside(aedes, 'last', ({ payload, ...packet }, done) => {
+    seen.add(`subscriber ${payload} of ${(packet as { clientId?: string }).clientId}`)
     done()
   })
   aedes.on('publish', (packet, client) => {
@@ -154,7 +187,7 @@ test('a will is shown to the process when it is sent, as authorizePublish has le
   const will = { topic: 'last', payload: Buffer.from('words'), qos: 1 as const, retain: false }
   const client = await connect({ clientId: 'gone', will })
   client.destroy()
-  t.deepEqual(await seen.until(2), ['subscriber changed words', 'event changed words gone'])
+  t.deepEqual(await seen.until(2), ['subscriber changed words of gone', 'event changed words gone'])
 })
 
 test('ack tells the PUBLISH of QoS 1 and the PUBREL of QoS 2 that a client has acked', async t => {

@@ -4,6 +4,7 @@ import test from 'ava'
 import { silentLog } from '../../src/log.ts'
 import { range } from '../../test/helpers/batches.ts'
 import { faultyLevel, flipBit, LocalFolder } from '../../test/helpers/local-folder.ts'
+import { testRandom, testRuns } from '../../test/helpers/tools-random.ts'
 import { systemFiles } from './files.ts'
 import { LocalNotes } from './notes.ts'
 import { FRAME_BYTES } from './notes-file.ts'
@@ -168,4 +169,36 @@ test('a synced note is refused while one before it is missing, also in the file 
   await notes.append(Buffer.from('after'), { sync: true })
   await folder.kill()
   t.deepEqual((await folder.open()).notes.map(String), ['after'])
+})
+
+test('a power cut takes no synced note and none before it, whatever file it is in', async t => {
+  const random = testRandom(t)
+  for (let run = 0; run < testRuns(25); run++) {
+    const folder = await LocalFolder.create(t)
+    await folder.open()
+    let notes: string[] = []
+    let synced = 0
+    for (let i = 0; i < 12; i++) {
+      const sync = random.chance(0.3)
+      await folder.store.notes.append(Buffer.from(`${i} ${'.'.repeat(random.below(900))}`), { sync })
+      notes.push(`${i}`)
+      if (sync) synced = notes.length
+      const draw = random.below(8)
+      if (draw === 0) {
+        await folder.store.notes.checkpoint(() => [])
+        notes = []
+        synced = 0
+      } else if (draw === 1) await folder.kill().then(() => folder.open())
+    }
+    await folder.cutPower(random)
+    const found = (await folder.open({ boot: 'another' })).notes.map(note => String(note).split(' ')[0]!)
+    t.true(found.length >= synced, `run ${run}: ${found.length} of ${synced} synced notes are left`)
+    t.deepEqual(found, notes.slice(0, found.length))
+    // a note of this boot that is synced is behind all of these, and stays so
+    await folder.store.notes.append(Buffer.from('last'), { sync: true })
+    await folder.cutPower(random)
+    const again = (await folder.open({ boot: 'a third' })).notes.map(note => String(note).split(' ')[0]!)
+    t.deepEqual(again, [...found, 'last'])
+    await folder.store.close()
+  }
 })

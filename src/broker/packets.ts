@@ -90,18 +90,18 @@ export class Shown {
 
   /**
    * The message as it is after the application has had it: the same one when nothing was changed.
+   * A QoS that there is not is passed over.
    * @throws QueueError QUEUE_TOPIC_INVALID; Error of mqtt-packet, for a property that cannot be written.
    */
-  message(after: HookPublish = this.packet): Message {
+  message(changed: HookPublish = this.packet): Message {
     const { topic, payload, qos, retain, properties } = this.#before
+    const after = [0, 1, 2].includes(changed.qos) ? changed : { ...changed, qos }
     const hasSameProperties = isDeepStrictEqual(after.properties, properties)
     const isSame =
       after.topic === topic && after.payload === payload && after.qos === qos && after.retain === retain
     if (isSame && hasSameProperties) return this.original
     assertTopic(after.topic)
-    const { sequence, acceptedAt, expiresAt, publisher } = this.original
-    const message = hasSameProperties ? this.#rebuilt(after) : messageOf(after, this.original.isV5)
-    return Object.assign(message, { sequence, acceptedAt, expiresAt, publisher })
+    return hasSameProperties ? this.#rebuilt(after) : messageOf(after, this.original.isV5)
   }
 
   /** With the properties as they came: `mqtt-packet` would not keep their order. */

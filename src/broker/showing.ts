@@ -90,5 +90,5 @@ export function show(
     aedes.emit('publish', packet, client)
   }
   if (watchers.isEmpty) published()
-  else watchers.deliver(insidePacket(aedes, packet, message.publisher), published)
+  else watchers.deliver(insidePacket(aedes, packet, client?.id ?? message.publisher), published)
 }

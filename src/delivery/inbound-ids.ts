@@ -4,10 +4,13 @@ export interface InboundWaiter {
   idRefused(packetId: number, error: Error): void
 }
 
+/** In place of a sequence: a hook has made QoS 0 of the message. */
+export const UNKEPT = -1
+
 /** A packet id that a publisher has taken for a QoS 2 message. */
 export interface InboundId {
   readonly packetId: number
-  /** Sequence of the message; 0 while it is on its way to the store. */
+  /** Sequence of the message; 0 while it is on its way to the store, {@link UNKEPT} when it is not kept. */
   sequence: number
   /** Null once it is stored. */
   waiter: InboundWaiter | null

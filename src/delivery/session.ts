@@ -199,7 +199,7 @@ export class Session {
     const entry = this.inbound.get(packetId)
     if (!entry) return false
     this.inbound.free(packetId)
-    if (this.isPersistent) this.#host.inboundFree(this, entry.sequence)
+    if (this.isPersistent && entry.sequence > 0) this.#host.inboundFree(this, entry.sequence)
     return true
   }
 

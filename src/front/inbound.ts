@@ -1,5 +1,5 @@
 import { assertClientTopic, type Showing, Shown } from '../broker/broker.ts'
-import type { InboundWaiter } from '../delivery/inbound-ids.ts'
+import { type InboundWaiter, UNKEPT } from '../delivery/inbound-ids.ts'
 import type { Session } from '../delivery/session.ts'
 import { QueueError } from '../errors.ts'
 import type { Pending, Receipt } from '../journal/batch.ts'
@@ -217,7 +217,7 @@ export class Inbound implements Receipt, InboundWaiter {
   /** A hook has made QoS 0 of it: it is answered, and nothing is kept. */
   #ackLowered(session: Session, { ackQos, packetId }: Incoming): void {
     const { outgoing } = this.#connection
-    if (ackQos === 2) session.inbound.restore(packetId, this.#context.journal.headSequence)
+    if (ackQos === 2) session.inbound.restore(packetId, UNKEPT)
     outgoing.ack(ackQos === 1 ? PUBACK : PUBREC, packetId)
   }
 

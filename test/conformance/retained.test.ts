@@ -69,6 +69,7 @@ for (const { protocolVersion, name } of VERSIONS) {
       await publisher.publish({ topic: 'kept', payload: 'kept', qos, retain: true })
       await publisher.publish({ topic: 'kept', payload: 'other', qos })
       await publisher.publish({ topic: 'kept', payload: '', qos })
+      await publisher.ping()
       const reader = await subscriber(core, '+', { protocolVersion, clientId: 'reader' })
       t.deepEqual(await arrived(reader), ['kept'], `QoS ${qos}`)
     }

@@ -1,3 +1,5 @@
+import { REPLAY_STREAM } from '../../src/store/store.ts'
+import { ORIGIN } from '../../src/wire/message.ts'
 import { batchOf, payloadOf, plainBatch, range, readLane, sequencesOf } from '../helpers/batches.ts'
 import { type Definers, postings } from './under-test.ts'
 
@@ -35,6 +37,38 @@ export function defineLane({ define, defineKept }: Definers): void {
       for (const key of ['sequence', 'publisher', 'expiresAt', 'acceptedAt', 'isV5', 'qos'] as const)
         t.is(message[key], given[key], key)
     }
+  })
+
+  define('a message keeps where it came from, and may be in no stream but 0', async (t, { store }) => {
+    const specs = [
+      { origin: ORIGIN.inbound, originId: 4_294_967_295, streamIds: [REPLAY_STREAM, 3], qos: 2 },
+      { origin: ORIGIN.will, originId: 7, streamIds: [REPLAY_STREAM], isV5: true },
+      { streamIds: [REPLAY_STREAM], qos: 0 },
+      { streamIds: [3] }
+    ]
+    await store.lane.commit(batchOf(1, specs))
+    const found = await readLane(store.lane, 1, 4)
+    t.deepEqual(
+      found.map(({ origin, originId }) => [origin, originId]),
+      specs.map(({ origin = 0, originId = 0 }) => [origin, originId])
+    )
+    t.deepEqual(
+      found.map(message => message.payload()),
+      range(1, 4).map(payloadOf)
+    )
+  })
+
+  defineKept('stream 0 comes back like any other', async (t, under) => {
+    const specs = range(1, 100).map(i => ({ streamIds: i % 3 === 0 ? [REPLAY_STREAM, 9] : [9] }))
+    await under.store.lane.commit(batchOf(1, specs))
+    const thirds = range(1, 33).map(i => i * 3)
+    t.deepEqual(postings((await under.reopen()).postings), { 0: thirds, 9: range(1, 100) })
+    await under.store.lane.release({ above: id => (id === REPLAY_STREAM ? 90 : 100), pending: [] })
+    const left = postings((await under.reopen()).postings)[REPLAY_STREAM] ?? []
+    t.deepEqual(
+      left.filter(sequence => sequence > 90),
+      [93, 96, 99]
+    )
   })
 
   define('the bytes of a batch may be used again once it is committed', async (t, { store }) => {

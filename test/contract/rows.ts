@@ -36,7 +36,11 @@ export function defineState({ defineKept }: Definers): void {
     for (const [place, name] of ODD_NAMES.entries()) {
       t.deepEqual(contents.meta.get(name), { place: place + 1, text: name, is: true, none: null })
       t.deepEqual(contents.cursors.get(place + 1), Buffer.from([0, 255, place + 1]))
+      t.deepEqual(contents.retained.get(name), Buffer.from([1, 255, place + 1]))
+      t.deepEqual(contents.wills.get(place + 1), Buffer.from([2, 255, place + 1]))
     }
+    t.is(contents.retained.size, ODD_NAMES.length)
+    t.is(contents.wills.size, ODD_NAMES.length)
   })
 
   defineKept('a row that was written as null is gone', async (t, under) => {
@@ -49,6 +53,8 @@ export function defineState({ defineKept }: Definers): void {
     const contents = await under.reopen()
     t.deepEqual([...contents.meta.keys()], ['b'])
     t.deepEqual([...contents.cursors.keys()], [2])
+    t.deepEqual([...contents.retained.keys()], ['b'])
+    t.deepEqual([...contents.wills.keys()], [2])
     t.deepEqual(
       contents.sessions.map(row => row.clientId),
       ['b']
@@ -73,6 +79,25 @@ export function defineState({ defineKept }: Definers): void {
     t.deepEqual((await under.reopen()).meta.get('row'), { value: 50 })
   })
 
+  defineKept(
+    'a retained message and a will that were replaced are the later ones, and large ones are whole',
+    async (t, under) => {
+      const { state } = under.store
+      const large = Buffer.alloc(2_000_000, 7)
+      const both = (row: Buffer): StateChange[] => [
+        { table: 'retained', key: 'a/b', row },
+        { table: 'will', key: 4_294_967_295, row }
+      ]
+      await state.write(both(Buffer.from('old')), { sync: true })
+      await state.write(both(large), { sync: false })
+      await state.write([{ table: 'retained', key: 'a', row: Buffer.alloc(0) }], { sync: false })
+      const { retained, wills } = await under.reopen()
+      t.true(retained.get('a/b')?.equals(large))
+      t.true(wills.get(4_294_967_295)?.equals(large))
+      t.is(retained.get('a')?.length, 0)
+    }
+  )
+
   defineKept('a row is as it was when the write was called', async (t, under) => {
     const cursor = Buffer.from([1, 2, 3])
     const written = under.store.state.write([{ table: 'cursor', key: 1, row: cursor }], { sync: false })
@@ -89,6 +114,8 @@ export function defineState({ defineKept }: Definers): void {
     const contents = await under.reopen()
     t.is(contents.sessions.length, 3_000)
     t.is(contents.cursors.size, 3_000)
+    t.is(contents.retained.size, 3_000)
+    t.is(contents.wills.size, 3_000)
     t.is(new Set(contents.subscriptions.map(row => row.filter)).size, 3_000)
   })
 }
@@ -104,6 +131,21 @@ export function defineNotes({ defineKept }: Definers): void {
     t.deepEqual(texts(await under.reopen()), given)
     await under.store.notes.append(Buffer.from('more'), { sync: false })
     t.deepEqual(texts(await under.reopen()), [...given, 'more'])
+  })
+
+  defineKept('synced notes and others come back in one order, over every checkpoint', async (t, under) => {
+    const expected: string[] = []
+    for (let i = 1; i <= 40; i++) {
+      const { notes } = under.store
+      await notes.append(Buffer.from(`${i}`), { sync: i % 3 === 0 })
+      expected.push(`${i}`)
+      if (i % 16 === 0) {
+        await notes.checkpoint(() => [])
+        expected.length = 0
+      }
+      if (i % 7 === 0) t.deepEqual(texts(await under.reopen()), expected)
+    }
+    t.deepEqual(texts(await under.reopen()), expected)
   })
 
   defineKept('a checkpoint writes its changes and ends the notes before it', async (t, under) => {
@@ -141,7 +183,9 @@ function rowsOf(name: string, id: number): StateChange[] {
     { table: 'stream', key: id, row: { streamId: id, filter: name } },
     { table: 'session', key: id, row: session },
     { table: 'subscription', key: { sessionId: id, filter: name }, row: subscription },
-    { table: 'cursor', key: id, row: Buffer.from([0, 255, id & 255]) }
+    { table: 'cursor', key: id, row: Buffer.from([0, 255, id & 255]) },
+    { table: 'retained', key: name, row: Buffer.from([1, 255, id & 255]) },
+    { table: 'will', key: id, row: Buffer.from([2, 255, id & 255]) }
   ]
 }
 

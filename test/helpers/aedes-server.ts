@@ -5,7 +5,7 @@ import { openClient, quiet } from './aedes.ts'
 import { startCore, type TestCore } from './core.ts'
 import type { ModelStore } from './model-store.ts'
 import type { RawClient, RawConnect } from './raw-client.ts'
-import { Signal } from './signal.ts'
+import { Signal, withDeadline } from './signal.ts'
 
 /** A server with its Aedes, clients whose `destroy` is a lost connection, and what the application has noted. */
 export interface AedesServer extends TestCore<ModelStore> {
@@ -22,6 +22,7 @@ export interface AedesServer extends TestCore<ModelStore> {
 export interface AnyPersistence {
   subscriptionsByClient(client: { id: string }): Promise<{ topic: string; qos: number }[]>
   createRetainedStream(filter: string): NodeJS.ReadableStream & { toArray(): Promise<AedesPublishPacket[]> }
+  getWill(client: { id: string }): Promise<unknown>
   countOffline(): Promise<{ subsCount: number; clientsCount: number }>
   getClientList(filter: string): { toArray(): Promise<string[]> }
 }
@@ -95,4 +96,25 @@ export async function arrived(client: RawClient): Promise<string[]> {
 export function afterTurns(count: number, action: () => void): void {
   if (count === 0) action()
   else setImmediate(() => afterTurns(count - 1, action))
+}
+
+/** A method of a client object that calls back. */
+export type Method = 'publish' | 'subscribe' | 'unsubscribe' | 'emptyOutgoingQueue' | 'close'
+
+/** Calls a method of a client object; resolves with the error of its callback. */
+export function call(
+  client: Client | undefined,
+  method: Method,
+  ...args: unknown[]
+): Promise<Error | undefined> {
+  const called = new Promise<Error | undefined>(resolve => {
+    const run = client![method] as (...args: unknown[]) => void
+    run.call(client, ...args, (error?: Error) => resolve(error))
+  })
+  return withDeadline(called, { describe: () => `the callback of client.${method}` })
+}
+
+/** The client object of a connected client. */
+export function objectOf({ members }: AedesServer, clientId: string): Client | undefined {
+  return members.clients[clientId]
 }

@@ -169,7 +169,7 @@ export const step: fc.Arbitrary<Step> = fc.oneof(
       do: is('storm'),
       acts: fc.array(act, { minLength: 1, maxLength: 6 }),
       turns: fc.nat(9),
-      slowNoteTurns: fc.nat(6),
+      slowNoteTurns: fc.nat(25),
       isDeaf: fc.boolean(),
       end: ending
     })
