@@ -12,6 +12,7 @@ export class SequenceList {
   /** Index of the first entry of #chunks[0]; a multiple of CHUNK. */
   #first = 0
   #length = 0
+  #last = 0
 
   /** Index behind the newest entry. */
   get length(): number {
@@ -23,9 +24,9 @@ export class SequenceList {
     return this.#length - this.#first
   }
 
-  /** The newest sequence; 0 when there is none. */
+  /** The newest sequence, also when it was trimmed away; 0 when there was none. */
   get last(): number {
-    return this.at(this.#length - 1) ?? 0
+    return this.#last
   }
 
   /** The sequence at an index; undefined behind the end and where it was trimmed. */
@@ -43,6 +44,7 @@ export class SequenceList {
     }
     chunk.push(sequence)
     this.#length++
+    this.#last = sequence
   }
 
   /** Index of the first kept entry above `sequence`; `length` when there is none. */

@@ -83,6 +83,13 @@ test('a session is attached to a queue exactly when some topic of the queue matc
   t.notThrows(() => fc.assert(property, { numRuns, seed }))
 })
 
+test('a sequence list of which everything was trimmed away knows its newest sequence', t => {
+  const list = new SequenceList()
+  for (let sequence = 1; sequence <= 1_024; sequence++) list.push(sequence)
+  list.trimThrough(1_024)
+  t.deepEqual([list.size, list.last, list.at(1_023)], [0, 1_024, undefined])
+})
+
 test('a sequence list answers like an array, with its indexes kept over trimming', t => {
   const property = fc.property(
     fc.array(fc.integer({ min: 1, max: 3 }), { minLength: 1, maxLength: 5_000, size: 'max' }),
