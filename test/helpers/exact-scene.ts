@@ -15,13 +15,14 @@ export class ExactScene {
   /** How often the subscriber's application got each message. */
   readonly arrivals = new Map<string, number>()
   readonly problems: string[] = []
-  /** The last value published to each retained topic. */
+  /** The last value published to each retained topic, and the last that was taken over. */
   readonly retained = new Map<string, string>()
+  readonly #sure = new Map<string, string>()
   readonly #publishers: ExactClient<ExactPublish>[]
   readonly #subscriber: ExactClient<ExactPublish>
   readonly #random: Random
   #port = 0
-  #next = 0
+  #next = 1
 
   constructor(random: Random) {
     this.#random = random
@@ -32,6 +33,7 @@ export class ExactScene {
   /** Connects everybody to a server, as for the first time or again. */
   async connect(port: number, isFirst = false): Promise<void> {
     this.#port = port
+    if (!isFirst) await this.#checkRetained()
     for (const client of this.#all) await client.connect(RawClient.open(port), isFirst)
     if (isFirst) await this.#subscriber.raw!.subscribe('exact/#', 2)
   }
@@ -61,10 +63,29 @@ export class ExactScene {
   /** What a new subscriber finds retained, by topic. */
   async found(): Promise<Map<string, string>> {
     const client = await RawClient.connect(this.#port, { clientId: 'looker' })
-    await client.subscribe('exact/state/#', 1)
-    const messages = await client.messages(this.retained.size)
+    await client.subscribe('exact/state/#', 0)
+    await client.subscribe('looker/#', 1)
+    // what is retained goes out before what comes next
+    await client.publish({ topic: 'looker/now', payload: '', qos: 1 })
+    const messages: IPublishPacket[] = []
+    for (;;) {
+      const [message] = await client.messages(1)
+      if (message!.topic === 'looker/now') break
+      messages.push(message!)
+    }
     await client.disconnect()
     return new Map(messages.map(({ topic, payload }) => [topic, payload.toString()]))
+  }
+
+  /** Nothing older is retained than what was taken over last, and nothing that was never published. */
+  async #checkRetained(): Promise<void> {
+    const found = await this.found()
+    for (const [topic, last] of this.retained) {
+      const [value, sure] = [found.get(topic), this.#sure.get(topic)]
+      if (numberOf(value) < numberOf(sure) || numberOf(value) > numberOf(last)) {
+        this.problems.push(`${value} is retained for ${topic}, not ${sure} to ${last}`)
+      }
+    }
   }
 
   #arrived(packet: IPublishPacket, isNew: boolean): void {
@@ -80,7 +101,10 @@ export class ExactScene {
   #client(name: string, isV5: boolean): ExactClient<ExactPublish> {
     const listener: ExactListener<ExactPublish> = {
       arrived: (packet, isNew) => this.#arrived(packet, isNew),
-      accepted: ({ payload }) => this.accepted.add(payload),
+      accepted: ({ topic, payload, isRetained }) => {
+        this.accepted.add(payload)
+        if (isRetained) this.#sure.set(topic, payload)
+      },
       refused: ({ payload }) => this.problems.push(`${payload} was refused`),
       repeated() {},
       done() {},
@@ -121,4 +145,9 @@ export class ExactScene {
     )
     return `${states.join(', ')}; ${this.arrivals.size} of ${this.accepted.size} arrived`
   }
+}
+
+/** The number in a payload; 0 for none. */
+function numberOf(payload = ''): number {
+  return Number(payload.split(' ')[1] ?? 0)
 }
