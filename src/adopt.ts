@@ -1,10 +1,13 @@
-import { assemble, closeAll } from './assembly.ts'
+import { assemble, closeAll, startPlugins } from './assembly.ts'
 import { type AedesLimits, type Broker, limitsOf } from './broker/broker.ts'
 import { builtinPlugins } from './builtin.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { defaultSettings, type Settings } from './config/settings.ts'
+import type { Control, MessagePublisher } from './control.ts'
 import type { Directory } from './directory.ts'
+import type { ServerEvents } from './events.ts'
 import { type Logger, silentLog } from './log.ts'
+import type { MessageReader } from './messages.ts'
 import type { Plugin } from './plugin.ts'
 
 /** What an Aedes is adopted with. */
@@ -24,6 +27,10 @@ export interface Restante {
   /** Takes connections in place of Aedes' own `handle`; `aedes.handle` is this one from now on. */
   readonly handle: Broker['aedes']['handle']
   readonly directory: Directory
+  readonly messages: MessageReader
+  readonly control: Control
+  readonly publisher: MessagePublisher
+  readonly events: ServerEvents
   /** Acks what was accepted, stores everything, closes Aedes and the store. `aedes.close` does the same. */
   close(): Promise<void>
 }
@@ -39,7 +46,8 @@ export async function restante(options: AdoptOptions): Promise<Restante> {
   const closers: (() => Promise<void>)[] = []
   try {
     const assembly = { settings, plugins, log, clock, pluginsOrigin: 'settings', aedes }
-    const { core, directory } = await assemble(assembly, closers)
+    const { core, ready, events } = await assemble(assembly, closers)
+    await startPlugins(ready)
     let closed: Promise<void> | undefined
     const close = () => {
       closed ??= closeAll(closers)
@@ -54,7 +62,8 @@ export async function restante(options: AdoptOptions): Promise<Restante> {
       }
       close().then(() => done(), failed)
     }
-    return { handle, directory, close }
+    const { directory, messages, control, publisher } = core
+    return { handle, directory, messages, control, publisher, events, close }
   } catch (error) {
     await closeAll(closers).catch(() => {})
     throw error

@@ -2,10 +2,11 @@ import type { Broker } from './broker/broker.ts'
 import type { Clock } from './clock.ts'
 import type { Settings } from './config/settings.ts'
 import { Core } from './core.ts'
-import type { Directory } from './directory.ts'
-import { QueueError } from './errors.ts'
+import { errorText, isQueueError, QueueError } from './errors.ts'
+import { Events } from './events.ts'
 import type { Logger } from './log.ts'
-import type { Plugin, PluginContext } from './plugin.ts'
+import type { CommonSettings, Plugin } from './plugin.ts'
+import { PluginContexts } from './plugin-context.ts'
 import { type ReadyPlugin, setUpPlugins, storeOf } from './plugin-setup.ts'
 
 /** What the stages and plugins of a server are put together from. */
@@ -23,7 +24,7 @@ export interface AssemblyOptions {
 export interface Assembly {
   readonly core: Core
   readonly ready: readonly ReadyPlugin[]
-  readonly directory: Directory
+  readonly events: Events
 }
 
 /**
@@ -39,15 +40,32 @@ export async function assemble(
 ): Promise<Assembly> {
   const { settings, plugins, log, clock, pluginsOrigin, aedes } = options
   let core: Core | undefined
-  const directory = lateDirectory(() => core?.directory)
-  const context = { log, clock, settings: commonSettings(settings), directory }
-  const ready = await setUpPlugins({ plugins, settings, context, pluginsOrigin, closers })
+  const events = new Events(log)
+  const parts = { log, clock, settings: commonSettings(settings), events, core: () => core }
+  const contexts = new PluginContexts(parts)
+  const ready = await setUpPlugins({ plugins, settings, contexts, log, clock, pluginsOrigin, closers })
   const store = storeOf(ready)
+  const gates = ready.flatMap(({ name, parts: { gates: own } }) =>
+    own ? [{ plugin: name, gates: own }] : []
+  )
   beforeCore()
-  const opened = await Core.open({ store, settings, clock, log, aedes })
+  const opened = await Core.open({ store, settings, clock, log, events, gates, aedes })
   closers.push(() => opened.close())
   core = opened
-  return { core: opened, ready, directory }
+  return { core: opened, ready, events }
+}
+
+/** Tells the plugins that the server listens. @throws QueueError QUEUE_PLUGIN_INVALID, which names the plugin */
+export async function startPlugins(ready: readonly ReadyPlugin[]): Promise<void> {
+  for (const { name, parts } of ready) {
+    try {
+      await parts.started?.()
+    } catch (cause) {
+      if (isQueueError(cause)) throw cause
+      const detail = { plugin: name, problem: `started() failed: ${errorText(cause)}` }
+      throw new QueueError('QUEUE_PLUGIN_INVALID', { cause, detail })
+    }
+  }
 }
 
 /** Closes in reverse order; all of it, also when something fails. */
@@ -63,23 +81,7 @@ export async function closeAll(closers: (() => Promise<void>)[]): Promise<void> 
   if (errors.length > 0) throw errors[0]
 }
 
-function commonSettings({ data, fsync, fsyncIntervalMs }: Settings): PluginContext['settings'] {
-  return { dataDirectory: data, fsync, fsyncIntervalMs }
-}
-
-/** The directory as plugins get it before there is one. */
-function lateDirectory(get: () => Directory | undefined): Directory {
-  const now = () => {
-    const directory = get()
-    if (!directory) throw new QueueError('QUEUE_SERVER_STOPPING')
-    return directory
-  }
-  return {
-    clients: () => get()?.clients() ?? [],
-    client: id => get()?.client(id),
-    sessions: () => get()?.sessions() ?? [],
-    session: id => get()?.session(id),
-    topics: () => get()?.topics() ?? [],
-    server: () => now().server()
-  }
+function commonSettings(settings: Settings): CommonSettings {
+  const { data, fsync, fsyncIntervalMs, maxPacketBytes, maxTopicLevels } = settings
+  return { dataDirectory: data, fsync, fsyncIntervalMs, maxPacketBytes, maxTopicLevels }
 }

@@ -12,6 +12,11 @@ export interface Clock {
   every(periodMs: number, callback: () => void): Timer
 }
 
+/** Milliseconds since some moment, with fractions; for durations only. It never goes back. */
+export function monotonicMs(): number {
+  return performance.now()
+}
+
 /** The clock of the machine. The only place that reads the system's time or sets its timers. */
 export const systemClock: Clock = {
   now: () => Date.now(),

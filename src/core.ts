@@ -1,31 +1,22 @@
-import { type AedesClient, Broker, type InProcess, isSystem, sessionsView } from './broker/broker.ts'
+import { inspect } from './admin/inspect.ts'
+import { Messages } from './admin/messages.ts'
+import { Publishing } from './admin/publish.ts'
+import { Steering } from './admin/steer.ts'
+import { Broker, type InProcess, isSystem, type PluginGates, sessionsView } from './broker/broker.ts'
 import type { Clock, Timer } from './clock.ts'
 import type { Settings } from './config/settings.ts'
-import { Checkpoint } from './delivery/checkpoint.ts'
-import { newCounters } from './delivery/counters.ts'
-import { FanOut } from './delivery/fan-out.ts'
-import { Janitor } from './delivery/janitor.ts'
-import { NoteBook } from './delivery/notes.ts'
-import { Publisher } from './delivery/publisher.ts'
-import { SessionPump } from './delivery/pump.ts'
-import { recoverSessions } from './delivery/recovery.ts'
-import { ReplayMark, replay } from './delivery/replay.ts'
-import { Reservations } from './delivery/reservations.ts'
-import { Retained } from './delivery/retained.ts'
-import { Scheduler } from './delivery/scheduler.ts'
-import { Sessions, type SessionsOptions } from './delivery/sessions.ts'
-import type { Subscription } from './delivery/subscription.ts'
-import { type Will, Wills } from './delivery/wills.ts'
+import type { Control, MessagePublisher } from './control.ts'
+import { enterExpiries, recoverSessions } from './delivery/recovery.ts'
+import { recount, replay } from './delivery/replay.ts'
+import { inTurns } from './delivery/turns.ts'
 import type { Directory } from './directory.ts'
 import { errorText } from './errors.ts'
+import { Events } from './events.ts'
 import { Front } from './front/front.ts'
-import { inspect } from './inspect.ts'
-import type { Pending } from './journal/batch.ts'
-import { Journal } from './journal/journal.ts'
 import type { Logger } from './log.ts'
-import { type Route, Router } from './routing/router.ts'
-import { REPLAY_STREAM, type Store, type StoreContents } from './store/store.ts'
-import { ORIGIN } from './wire/message.ts'
+import type { MessageReader } from './messages.ts'
+import { buildStages, type Stages } from './stages.ts'
+import type { Store, StoreContents } from './store/store.ts'
 
 /** What a core is made of. */
 export interface CoreOptions {
@@ -33,6 +24,10 @@ export interface CoreOptions {
   readonly settings: Settings
   readonly clock: Clock
   readonly log: Logger
+  /** Told of what happens; left out: nobody listens. */
+  readonly events?: Events | undefined
+  /** What plugins decide. */
+  readonly gates?: readonly PluginGates[] | undefined
   /** An Aedes of the application, which listens; left out: one is made. */
   readonly aedes?: Broker['aedes'] | undefined
 }
@@ -45,6 +40,9 @@ export class Core {
   readonly front: Front
   readonly broker: Broker
   readonly directory: Directory
+  readonly messages: MessageReader
+  readonly control: Control
+  readonly publisher: MessagePublisher
   readonly #stages: Stages
   readonly #timer: Timer
 
@@ -56,28 +54,30 @@ export class Core {
     this.front = new Front({ ...stages, broker, clock, log, limits: settings })
     stages.front = this.front
     const { lane } = options.store
-    this.directory = inspect({
-      ...stages,
-      front: this.front,
-      lane,
-      laneName: contents.lane,
-      startedAt: clock.now()
-    })
+    const laneName = contents.lane
+    const front = this.front
+    this.directory = inspect({ ...stages, front, clock, lane, laneName, startedAt: clock.now() })
+    this.messages = new Messages({ ...stages, clock, laneName })
+    this.control = new Steering({ ...stages, broker })
+    const { maxTopicLevels, maxPacketBytes } = settings
+    this.publisher = new Publishing({ ...stages, broker, laneName, maxTopicLevels, maxPacketBytes })
     this.#timer = clock.every(settings.checkpointMs, () => this.settle())
   }
 
   /** Opens the store, recovers the sessions, starts Aedes. @throws QueueError of the store */
-  static async open(options: CoreOptions): Promise<Core> {
-    const { store, settings } = options
+  static async open(asked: CoreOptions): Promise<Core> {
+    const options = { ...asked, events: asked.events ?? new Events(asked.log) }
+    const { store, settings, log, events, aedes } = options
     const contents = await store.open()
     try {
       const stages = buildStages(options, contents)
-      await recover(stages, contents)
+      await recover(stages, contents, log)
       const { connectTimeoutMs } = settings
       const broker = await Broker.create(
-        { brokerId: contents.lane, connectTimeoutMs, log: options.log, aedes: options.aedes },
-        inProcess(stages, options.log)
+        { brokerId: contents.lane, connectTimeoutMs, log, events, aedes },
+        inProcess(stages, log)
       )
+      broker.gates = options.gates ?? []
       return new Core(stages, broker, contents, options)
     } catch (error) {
       await store.close()
@@ -94,6 +94,7 @@ export class Core {
   async settle(): Promise<void> {
     await this.#stages.checkpoint.run()
     await this.#stages.janitor.run()
+    await inTurns(this.#stages.expiry.settle())
   }
 
   /** Acks what was accepted, closes all connections, stores what there is to store, closes the store. */
@@ -115,66 +116,8 @@ export class Core {
   }
 }
 
-type Stages = ReturnType<typeof buildStages>
-
-function buildStages({ store, settings, clock, log }: CoreOptions, contents: StoreContents) {
-  const { cacheBytes, maxPendingBytes, maxTopicLevels } = settings
-  const { lane, state } = store
-  const later = (delayMs: number, callback: () => void) => {
-    clock.after(delayMs, callback)
-  }
-  const counters = newCounters()
-  const fanOut = new FanOut()
-  const router = new Router<Subscription>(maxTopicLevels)
-  const { nextSequence, meta } = contents
-  const journal = new Journal({ lane, clock, log, nextSequence, cacheBytes, maxPendingBytes })
-  const mark = new ReplayMark(meta)
-  const retained = new Retained({ state, clock })
-  const publisher = new Publisher({ clock, counters, fanOut, journal, retained, router })
-  const wills = new Wills({
-    ...{ state, clock, log, graceMs: settings.willGraceSeconds * 1_000 },
-    publish: will => sendWill(stages, will)
-  })
-  const notes = new NoteBook({
-    store: store.supports.isDurable ? store.notes : null,
-    log,
-    later,
-    written: () => {
-      stages.front?.noteWritten()
-      if (checkpoint.isDue) void checkpoint.run()
-    }
-  })
-  const reservations = new Reservations({ state, log, later })
-  const pump = new SessionPump({
-    ...{ clock, journal, retained, router, notes, reservations, counters, log }
-  })
-  const scheduler = new Scheduler(
-    (session, budget) => pump.serve(session, budget),
-    () => notes.endTurn()
-  )
-  const wake: Sessions['wake'] = session => scheduler.wake(session)
-  const expired: SessionsOptions['expired'] = ({ clientId }) => stages.broker?.events.sessionExpired(clientId)
-  const sessions = new Sessions({ state, router, journal, fanOut, notes, wills, clock, wake, expired })
-  const headSequence = () => journal.headSequence
-  const checkpoint = new Checkpoint({
-    ...{ store: store.notes, notes, retained, wills, mark, headSequence, log }
-  })
-  const janitor = new Janitor({ lane, journal, router, sessions, mark, log })
-  journal.listener = {
-    committed: pending => commit(stages, pending),
-    hasRoom: () => stages.front?.hasRoom()
-  }
-  const stages = {
-    ...{ store, counters, fanOut, router, journal, notes, scheduler, sessions, checkpoint, janitor },
-    ...{ mark, retained, wills, publisher },
-    front: null as Front | null,
-    broker: null as Broker | null
-  }
-  return stages
-}
-
 /** Puts the sessions found in the store into the table, and takes out what a stop between two writes left behind. */
-async function recover(stages: Stages, contents: StoreContents): Promise<void> {
+async function recover(stages: Stages, contents: StoreContents, log: Logger): Promise<void> {
   const { router, sessions, journal, notes, store, checkpoint, retained, wills } = stages
   sessions.reserveId(Number(contents.meta.get('sessions')?.next ?? 1) - 1)
   const found = recoverSessions(contents, router, sessions)
@@ -183,6 +126,7 @@ async function recover(stages: Stages, contents: StoreContents): Promise<void> {
     sessions.restore(session)
     notes.touch(session)
   }
+  enterExpiries(contents, router, stages.expiry)
   for (const [topic, row] of contents.retained) retained.restore(topic, row)
   wills.reserveId(Number(contents.meta.get('wills')?.next ?? 1) - 1)
   const expirySeconds = (clientId: string) => {
@@ -190,7 +134,11 @@ async function recover(stages: Stages, contents: StoreContents): Promise<void> {
     return session ? session.expirySeconds : 0
   }
   for (const [willId, row] of contents.wills) wills.restore(willId, row, expirySeconds)
+  for (const [topic, row] of contents.topics) router.counters.restore(topic, row)
   const { mark } = stages
+  const { lane } = store
+  const lastSequence = contents.nextSequence - 1
+  await recount({ through: mark.through, lastSequence, lane, counters: router.counters, log })
   await replay({ ...found, contents, mark, journal, retained, wills })
   // what may have been lost must still be known if this server stops before its first checkpoint
   if (contents.lastStop === 'machine') await checkpoint.runOrFail()
@@ -199,36 +147,14 @@ async function recover(stages: Stages, contents: StoreContents): Promise<void> {
   for (const session of found.sessions) if (session.expirySeconds === 0) sessions.detach(session)
 }
 
-/**
- * A message is durable: it enters its streams, goes to those who listen with QoS 0, and what follows from it counts.
- * This runs in the turn of the commit, so that rows made in any later turn know all messages up to the head.
- */
-function commit(stages: Stages, { message, route: routed, streamIds }: Pending): void {
-  const { fanOut, counters, mark, retained, wills } = stages
-  const route = routed as Route<Subscription>
-  counters.acceptedMessages++
-  route.counter.acceptedMessages++
-  if (streamIds[0] === REPLAY_STREAM) {
-    mark.committed(message.sequence)
-    if (message.isRetained) retained.apply(message, route.topic)
-    if (message.origin === ORIGIN.will) wills.wasSent(message.originId)
-  }
-  if (message.qos === 0) {
-    fanOut.publish(route, message, () => {})
-    return
-  }
-  for (const stream of route.durable) stream.add(message.sequence)
-  if (fanOut.hasRaised || route.streams.some(({ online0 }) => online0 > 0)) {
-    fanOut.committed(route, message)
-  }
-}
-
 /** What is published inside the process takes the same way as what clients publish. */
 function inProcess({ publisher, retained, sessions }: Stages, log: Logger): InProcess {
   return {
     retained,
     sessions: sessionsView(sessions),
-    store: (message, topic) => publisher.publish(message, topic),
+    store: async (message, topic) => {
+      await publisher.publish(message, topic)
+    },
     forward(message, topic) {
       if (isSystem(topic)) publisher.announce(message, topic)
       else
@@ -237,14 +163,4 @@ function inProcess({ publisher, retained, sessions }: Stages, log: Logger): InPr
         })
     }
   }
-}
-
-/** A will is shown to the hook as any publish, without a client when that is gone. */
-async function sendWill({ broker, publisher }: Stages, will: Will): Promise<void> {
-  const { willId, clientId, message, client } = will
-  const allowed = await (broker?.authorizeWill(message, client as AedesClient | null) ?? message)
-  if (!allowed) return
-  const source = { publisherId: clientId, origin: ORIGIN.will, originId: willId }
-  await publisher.publish(allowed, allowed.topic(), source)
-  broker?.observe(allowed, client as AedesClient | null)
 }

@@ -29,6 +29,11 @@ export const ERRORS = {
     status: 503,
     message: '{file} has format version {found}; this server reads version {expected}'
   },
+  QUEUE_DISCONNECTED: {
+    reasonCode: 0x98,
+    status: 409,
+    message: 'disconnected by an administrator of the server'
+  },
   QUEUE_FILTER_INVALID: { reasonCode: 0x8f, status: 400, message: 'topic filter {filter}: {problem}' },
   QUEUE_SERVER_STOPPING: { reasonCode: 0x8b, status: 503, message: 'the server is stopping' },
   QUEUE_KEEP_ALIVE_TIMEOUT: {
@@ -38,6 +43,12 @@ export const ERRORS = {
   },
   QUEUE_NOT_AUTHORIZED: { reasonCode: 0x87, status: 403, message: 'not authorized: {problem}' },
   QUEUE_NOT_FOUND: { reasonCode: 0x80, status: 404, message: 'there is no {kind} {name}' },
+  QUEUE_NOT_STARTED: {
+    reasonCode: 0x88,
+    status: 503,
+    message:
+      'plugin {plugin} asks for what is there once the server has started: ask in a route, or in started()'
+  },
   QUEUE_PACKET_MALFORMED: { reasonCode: 0x81, status: 400, message: 'malformed packet: {problem}' },
   QUEUE_PACKET_TOO_LARGE: {
     reasonCode: 0x95,
@@ -120,6 +131,14 @@ export class QueueError extends Error {
   get status(): number {
     return ERRORS[this.code].status
   }
+}
+
+/** Whether something is a QueueError, also one of another copy of this package, as a plugin may bring it along. */
+export function isQueueError(error: unknown): error is QueueError {
+  if (error instanceof QueueError) return true
+  return (
+    error instanceof Error && error.name === 'QueueError' && Object.hasOwn(ERRORS, systemCode(error) ?? '')
+  )
 }
 
 /** The text of anything thrown. */

@@ -1,8 +1,14 @@
 import { Ajv } from 'ajv'
+import type { Clock } from './clock.ts'
 import type { Settings } from './config/settings.ts'
-import { errorText, QueueError } from './errors.ts'
+import { errorText, isQueueError, QueueError } from './errors.ts'
+import type { Logger } from './log.ts'
 import type { Plugin, PluginContext, PluginParts } from './plugin.ts'
+import type { PluginContexts } from './plugin-context.ts'
 import type { Store } from './store/store.ts'
+
+/** After so long it is said which plugin the start waits for. */
+const SLOW_SETUP_MS = 5_000
 
 const AJV = new Ajv({ useDefaults: true, allErrors: true })
 
@@ -11,7 +17,9 @@ export interface PluginSetUp {
   /** In the order of set-up. */
   readonly plugins: readonly Plugin[]
   readonly settings: Settings
-  readonly context: PluginContext
+  readonly contexts: PluginContexts
+  readonly log: Logger
+  readonly clock: Clock
   /** Where the options of plugins came from, for what is said of bad ones. */
   readonly pluginsOrigin: string
   /** Gets what is to be closed, in the order of set-up. */
@@ -46,11 +54,11 @@ export async function setUpPlugins({ plugins, closers, ...rest }: PluginSetUp): 
         throw new QueueError('QUEUE_PLUGIN_MISSING', { detail: { plugin: plugin.name, missing } })
       }
     }
-    const parts = await setUpOne(
-      plugin,
-      rest.context,
-      pluginOptions(plugin, rest.settings, rest.pluginsOrigin)
+    const options = pluginOptions(plugin, rest.settings, rest.pluginsOrigin)
+    const slow = rest.clock.after(SLOW_SETUP_MS, () =>
+      rest.log.warn({ plugin: plugin.name }, `plugin ${plugin.name} is still setting up`)
     )
+    const parts = await setUpOne(plugin, rest.contexts.of(plugin.name), options).finally(() => slow.cancel())
     ready.add(plugin.name)
     all.push({ name: plugin.name, parts })
     if (parts.close) closers.push(() => parts.close!())
@@ -62,7 +70,7 @@ async function setUpOne(plugin: Plugin, context: PluginContext, options: object)
   try {
     return await plugin.setup(context, options)
   } catch (cause) {
-    if (cause instanceof QueueError) throw cause
+    if (isQueueError(cause)) throw cause
     const detail = { plugin: plugin.name, problem: errorText(cause) }
     throw new QueueError('QUEUE_PLUGIN_INVALID', { cause, detail })
   }

@@ -1,15 +1,26 @@
 import type { JSONSchemaType, SchemaObject } from 'ajv'
 import type { FastifyPluginAsync } from 'fastify'
+import type { Registry } from 'prom-client'
 import type { Clock } from './clock.ts'
+import type { Command } from './commands/command.ts'
+import type { Control, MessagePublisher } from './control.ts'
 import type { Directory } from './directory.ts'
+import type { ServerEvents } from './events.ts'
+import type { Gates } from './gates.ts'
 import type { Logger } from './log.ts'
+import type { MessageReader } from './messages.ts'
 import type { Store } from './store/store.ts'
 
 export * from './clock.ts'
+export type { Arguments, Command } from './commands/command.ts'
+export * from './control.ts'
 export * from './directory.ts'
 export * from './errors.ts'
+export * from './events.ts'
+export * from './gates.ts'
 export * from './journal/record.ts'
 export * from './log.ts'
+export * from './messages.ts'
 export * from './store/store.ts'
 export * from './topic.ts'
 export * from './wire/message.ts'
@@ -25,6 +36,8 @@ export interface Plugin<Options extends object = object> {
   readonly after?: readonly string[]
   /** JSON Schema of its options; every default lives there and nowhere else. */
   readonly schema: SchemaObject
+  /** Commands, mounted as `restante <plugin> <command>`. They run in a process of their own, without a server. */
+  readonly commands?: readonly Command[]
   /** Called once before the server starts. What it throws stops the start and names the plugin. */
   setup(context: PluginContext, options: Options): PluginParts | Promise<PluginParts>
 }
@@ -33,8 +46,14 @@ export interface Plugin<Options extends object = object> {
 export interface PluginParts {
   /** Storage. Exactly one plugin of a server gives it. */
   readonly store?: Store
-  /** HTTP routes, mounted under /v1. They may use `context.directory`. */
+  /** HTTP routes, mounted under /v1. They may use all of the context. */
   readonly routes?: FastifyPluginAsync
+  /** HTTP routes with a place of their own, such as /metrics. */
+  readonly rootRoutes?: FastifyPluginAsync
+  /** What it decides about clients, publishes and subscriptions. */
+  readonly gates?: Partial<Gates>
+  /** Called once when the server listens; what it throws stops the start and names the plugin. */
+  started?(): void | Promise<void>
   /** Called in reverse order of set-up, always, also when the start failed. */
   close?(): Promise<void>
 }
@@ -47,6 +66,18 @@ export interface PluginContext {
   readonly settings: CommonSettings
   /** Who is connected, attached and subscribed; computed when read. Empty until the server has started. */
   readonly directory: Directory
+  /** Kept messages. With `control` and `publisher` it may be used once the server has started; before, they throw. */
+  readonly messages: MessageReader
+  /** Disconnects clients, ends sessions, subscribes on behalf, purges. */
+  readonly control: Control
+  readonly publisher: MessagePublisher
+  /** What happens; listeners may be set from `setup` on. */
+  readonly events: ServerEvents
+  /**
+   * Metrics of the server, for a plugin to register its own: names begin with `restante_<plugin>_`, label values come
+   * from a fixed set.
+   */
+  readonly metrics: Registry
 }
 
 /** Settings of the server that concern every plugin. */
@@ -56,6 +87,9 @@ export interface CommonSettings {
   readonly fsync: 'always' | 'interval' | 'off'
   /** Milliseconds from one sync to the next, with `interval`. */
   readonly fsyncIntervalMs: number
+  /** Largest packet taken from a client, in bytes. */
+  readonly maxPacketBytes: number
+  readonly maxTopicLevels: number
 }
 
 /** Ties the schema to the options where a plugin is defined; the result fits into a list with others. */

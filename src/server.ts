@@ -1,11 +1,15 @@
 import { type AddressInfo, createServer as createTcpServer, type Server } from 'node:net'
-import { assemble, closeAll } from './assembly.ts'
+import type { FastifyPluginAsync } from 'fastify'
+import { assemble, closeAll, startPlugins } from './assembly.ts'
 import type { Broker } from './broker/broker.ts'
 import { type Clock, systemClock } from './clock.ts'
 import type { Settings } from './config/settings.ts'
+import type { Control, MessagePublisher } from './control.ts'
 import type { Directory } from './directory.ts'
+import type { ServerEvents } from './events.ts'
 import { createHttp, type Http, type ListenAddress } from './http/http.ts'
 import { type Logger, silentLog } from './log.ts'
+import type { MessageReader } from './messages.ts'
 import type { Plugin } from './plugin.ts'
 
 /** What a server is made of. */
@@ -28,6 +32,10 @@ export interface QueueServer {
   /** The Aedes broker, with its hooks, events and methods. */
   readonly aedes: Broker['aedes']
   readonly directory: Directory
+  readonly messages: MessageReader
+  readonly control: Control
+  readonly publisher: MessagePublisher
+  readonly events: ServerEvents
   /** Stops accepting, acks what was accepted, stores everything, closes. May be called twice. */
   stop(): Promise<void>
 }
@@ -59,13 +67,14 @@ async function start(
   const { settings, plugins, log = silentLog, clock = systemClock, pluginsOrigin = 'configuration' } = options
   const parts = { settings, plugins, log, clock, pluginsOrigin }
   let http: Http | undefined
-  const { core, ready, directory } = await assemble(parts, closers, () => {
+  const { core, ready, events } = await assemble(parts, closers, () => {
     closers.push(async () => http?.close())
   })
   const opening = createHttp({
     ...{ log, clock, allowedHosts: settings.allowedHosts, allowedOrigins: settings.allowedOrigins },
     isReady: () => (core.failure ? { ready: false, reason: core.failure.message } : { ready: true }),
-    routes: ready.flatMap(({ parts }) => parts.routes ?? []),
+    routes: ready.flatMap(({ name, parts }) => named(name, parts.routes)),
+    rootRoutes: ready.flatMap(({ name, parts }) => named(name, parts.rootRoutes)),
     maxMessageBytes: settings.maxPacketBytes,
     onMqtt: (stream, request) => {
       core.front.handle(stream, request)
@@ -79,8 +88,24 @@ async function start(
   closers.push(async () => opening.stopAccepting())
   const mqttAddress = await listenTcp(tcp, settings, closers)
   const httpAddress = await opening.listen(settings.host, settings.httpPort)
-  const { broker } = core
-  return { mqttAddress, httpAddress, aedesVersion: broker.aedesVersion, aedes: broker.aedes, directory, stop }
+  await startPlugins(ready)
+  const { broker, directory, messages, control, publisher } = core
+  return {
+    ...{ mqttAddress, httpAddress, aedesVersion: broker.aedesVersion, aedes: broker.aedes },
+    ...{ directory, messages, control, publisher, events, stop }
+  }
+}
+
+/** The routes of a plugin, which know its name: a request that fails there is logged with it. */
+function named(plugin: string, routes: FastifyPluginAsync | undefined): FastifyPluginAsync[] {
+  if (!routes) return []
+  const withName: FastifyPluginAsync = async (app, options) => {
+    app.addHook('onRoute', route => {
+      route.config = { ...route.config, plugin } as NonNullable<typeof route.config>
+    })
+    await routes(app, options)
+  }
+  return [withName]
 }
 
 function listenTcp(

@@ -48,7 +48,7 @@ for (const qos of [0, 1, 2] as const) {
     await client.disconnect()
     const again = await connect(kept)
     t.deepEqual(await arrived(again), [])
-    t.is(core.directory.session('kept')?.backlog(), 0)
+    t.is(await core.directory.session('kept')?.backlog(), 0)
   })
 }
 

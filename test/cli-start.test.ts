@@ -31,7 +31,7 @@ test('what is published, kept, delivered and shown goes through the command line
   ])
   t.regex((await restante('sessions')).stdout, /^logger +no, \d+ s +offline +DB +1 +1 +0 +\d+ s$/m)
   t.regex((await restante('sessions', 'logger')).stdout, /^DB\/CREATE +1 +\d+ s$/m)
-  t.regex((await restante('queues')).stdout, /^DB +CREATE \(3\) +1 +0 +1 +3$/m)
+  t.regex((await restante('queues')).stdout, /^DB +CREATE \(3\) +1 +0 +1 +3 +\S+\/s +\d+ s$/m)
   t.regex((await restante('subscriptions')).stdout, /^logger +DB +CREATE +1 +no +\d+ s$/m)
   t.is((await restante('clients')).stdout, 'No client is connected.\n')
   t.like(await restante('sessions', 'nobody'), { code: 1, stdout: '' })

@@ -4,9 +4,9 @@ import test from 'ava'
 import { CommandError } from '../src/commands/command.ts'
 import { describeFailure } from '../src/commands/failure.ts'
 import { firstScreen, type StartedServer } from '../src/commands/first-screen.ts'
-import { ageText, bytesText, durationText } from '../src/commands/human.ts'
+import { ageText, bytesText, durationText, rateText } from '../src/commands/human.ts'
 import { messageLine } from '../src/commands/message-line.ts'
-import { QUEUE_COLUMNS, type QueueRow } from '../src/commands/queues.ts'
+import { type QueueRow, queueColumns, queueText } from '../src/commands/queues.ts'
 import { type SessionRow, sessionText } from '../src/commands/sessions.ts'
 import { explainStartFailure } from '../src/commands/start-failure.ts'
 import { tableText } from '../src/commands/table.ts'
@@ -14,6 +14,7 @@ import { printable } from '../src/commands/terminal.ts'
 import { defaultSettings, type Settings } from '../src/config/settings.ts'
 import { QueueError } from '../src/errors.ts'
 
+const NOW = Date.parse('2024-05-01T12:00:00Z')
 const WIDE = { width: Number.POSITIVE_INFINITY, coloured: false }
 
 test('durations are told in their two largest units', t => {
@@ -48,6 +49,12 @@ test('sizes have three digits and a unit', t => {
   ])
 })
 
+test('rates have three digits, and a dash when nothing comes', t => {
+  t.deepEqual([0, 0.017, 0.5, 12.345, 999, 1_234, null].map(rateText), [
+    ...['-', '0.017/s', '0.5/s', '12.3/s', '999/s', '1.23k/s', '?']
+  ])
+})
+
 test('control characters and turns of direction are made visible', t => {
   t.is(printable('a\u001b[31mb\n\u202ec\u009b'), 'a\\u001b[31mb\\u000a\\u202ec\\u009b')
   t.is(printable('Größe 日本 {"a":1}'), 'Größe 日本 {"a":1}')
@@ -69,25 +76,48 @@ test('table has a head and one line for each row, aligned', t => {
   )
 })
 
-test('table is as wide as the terminal at most, and loses nothing', t => {
-  const columns = ['A', 'B', 'C'].map((head, index) => ({
-    head,
-    cell: (row: readonly string[]) => row[index] ?? ''
-  }))
-  const long = 'abcdefghij'.repeat(10)
-  const lines = tableText(columns, [['short', long, long]], { width: 60, coloured: false }).split('\n')
-  t.true(lines.length > 2)
-  t.true(
-    lines.every(line => line.length <= 60),
-    lines.join('\n')
-  )
-  t.is(
-    lines
-      .slice(1)
-      .map(line => line.slice(7, 7 + 25).trim())
-      .join(''),
-    long
-  )
+const PEOPLE = [
+  { head: 'NAME', cell: (row: readonly string[]) => row[0] ?? '' },
+  { head: 'NOTE', rank: 1, cell: (row: readonly string[]) => row[1] ?? '' },
+  { head: 'DETAIL', rank: 2, cell: (row: readonly string[]) => row[2] ?? '' },
+  { head: 'COUNT', align: 'right', cell: () => 1_234_567 }
+] as const
+
+test('long texts of a table are shortened where the terminal is too narrow, figures never', t => {
+  const row = ['someone', 'abcdefghij'.repeat(5), 'klmnopqrst'.repeat(5)]
+  const [head, line = ''] = tableText(PEOPLE, [row], { width: 60, coloured: false }).split('\n')
+  t.regex(head ?? '', /^NAME +NOTE +DETAIL +COUNT$/)
+  t.regex(line, /^someone {2}(abcdefghij)+[a-j]*… {2}(klmnopqrst)+[k-t]*… {2}1234567$/)
+  t.true(line.length <= 60 && line.length >= 58, line)
+  t.regex(tableText(PEOPLE, [row], { width: 15, coloured: false }), /^someo… {2}1234567$/m)
+})
+
+test('columns that matter least are left out where a table is too narrow for all', t => {
+  const row = ['someone with a name', 'abcdefghij'.repeat(5), 'klmnopqrst'.repeat(5)]
+  const heads = (width: number) =>
+    tableText(PEOPLE, [row], { width, coloured: false }).split('\n')[0]?.split(/ +/)
+  t.deepEqual(heads(70), ['NAME', 'NOTE', 'DETAIL', 'COUNT'])
+  t.deepEqual(heads(50), ['NAME', 'NOTE', 'COUNT'])
+  t.deepEqual(heads(30), ['NAME', 'COUNT'])
+  t.deepEqual(heads(5), ['NAME', 'COUNT'])
+})
+
+test('an optional column of a table is left out when there is nothing in it', t => {
+  const columns = [
+    { head: 'ID', cell: (row: readonly string[]) => row[0] ?? '' },
+    { head: 'USER', isOptional: true, cell: (row: readonly string[]) => row[1] ?? '-' }
+  ]
+  t.is(tableText(columns, [['a'], ['b']], WIDE), 'ID\na\nb')
+  t.is(tableText(columns, [['a'], ['b', 'x']], WIDE), 'ID  USER\na   -\nb   x')
+})
+
+test('a table has one line a row, whatever the width', t => {
+  const rows = Array.from({ length: 5 }, (_, i) => [`name ${i}`, 'x'.repeat(i * 30), 'y y '.repeat(i * 9)])
+  for (let width = 1; width < 130; width++) {
+    const lines = tableText(PEOPLE, rows, { width, coloured: false }).split('\n')
+    t.is(lines.length, 6)
+    if (width >= 15) for (const line of lines) t.true(line.length <= width, `${width}: ${line}`)
+  }
 })
 
 test('table keeps what strangers wrote from controlling the terminal', t => {
@@ -105,18 +135,28 @@ test('queues are shown with their events, unknown backlogs as a question mark', 
   const row: QueueRow = {
     queue: 'DB',
     events: [
-      { event: 'CREATE', accepted: 3 },
-      { event: '', accepted: 1 }
+      { event: 'CREATE', accepted: 3, ratePerSecond: 0.5, lastAcceptedAt: null },
+      { event: '', accepted: 1, ratePerSecond: 0, lastAcceptedAt: null }
     ],
     eventCount: 12,
     attached: 2,
     connected: 1,
     backlog: null,
-    accepted: 40
+    accepted: 40,
+    ratePerSecond: 0.5,
+    lastAcceptedAt: '2024-05-01T11:59:00.000Z'
   }
-  const [head, line] = tableText(QUEUE_COLUMNS, [row], WIDE).split('\n')
-  t.regex(head ?? '', /^QUEUE\s+EVENTS \(ACCEPTED\)\s+ATTACHED\s+CONNECTED\s+BACKLOG\s+ACCEPTED$/)
-  t.regex(line ?? '', /^DB\s+CREATE \(3\), \(none\) \(1\), and 10 more\s+2\s+1\s+\?\s+40$/)
+  const [head, line] = tableText(queueColumns(NOW), [row], WIDE).split('\n')
+  t.regex(
+    head ?? '',
+    /^QUEUE\s+EVENTS \(ACCEPTED\)\s+ATTACHED\s+CONNECTED\s+BACKLOG\s+ACCEPTED\s+RATE\s+LAST$/
+  )
+  t.regex(line ?? '', /^DB\s+CREATE \(3\), \(none\) \(1\), and 10 more\s+2\s+1\s+\?\s+40\s+0\.5\/s\s+1 min$/)
+  const text = queueText({ ...row, backlog: 7 }, NOW)
+  t.regex(text, /^attached {2}2 sessions, 1 of them connected$/m)
+  t.regex(text, /^backlog +7$/m)
+  t.regex(text, /^CREATE +3 +0\.5\/s/m)
+  t.regex(text, /and 10 more events/)
 })
 
 test('one session is shown with its subscriptions and the age of its oldest message', t => {
@@ -132,14 +172,20 @@ test('one session is shown with its subscriptions and the age of its oldest mess
     oldestAgeMs: 61_000,
     createdAt: '2024-05-01T10:00:00.000Z',
     connectedAt: null,
-    disconnectedAt: '2024-05-01T11:55:00.000Z'
+    disconnectedAt: '2024-05-01T11:55:00.000Z',
+    lastActivityAt: '2024-05-01T11:55:00.000Z',
+    expirySeconds: 3_600,
+    expiresAt: '2024-05-01T12:55:00.000Z'
   }
-  const text = sessionText(session, Date.parse('2024-05-01T12:00:00Z'))
+  const text = sessionText(session, NOW)
   t.regex(text, /^session\s+logger$/m)
   t.regex(text, /^connected\s+no, 5 min$/m)
   t.regex(text, /^backlog\s+12$/m)
   t.regex(text, /^oldest\s+1 min 1 s$/m)
+  t.regex(text, /^active\s+5 min ago$/m)
+  t.regex(text, /^ends\s+in 55 min \(/m)
   t.regex(text, /^DB\/CREATE\s+1\s+2 h$/m)
+  t.regex(sessionText({ ...session, expirySeconds: null, expiresAt: null }, NOW), /^ends\s+never$/m)
   t.regex(sessionText({ ...session, subscriptions: [] }, 0), /It has no subscription\.$/)
 })
 

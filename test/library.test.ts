@@ -75,6 +75,7 @@ test('the library has what its users and its plugins need', t => {
     'builtinPlugins',
     'createServer',
     'defaultSettings',
+    'loadPlugins',
     'loadSettings',
     'restante'
   ]
@@ -94,7 +95,7 @@ for (const store of ['memory', 'local'] as const) {
     await subscriber.disconnect()
     const publisher = await RawClient.connect(mqttAddress.port)
     await publisher.publish({ topic: 'DB/CREATE', payload: '1', qos: 1 })
-    t.is(server.directory.session('logger')?.backlog(), 1)
+    t.is(await server.directory.session('logger')?.backlog(), 1)
     const shown = await fetch(`http://127.0.0.1:${httpAddress.port}/v1/sessions/logger`)
     t.like(await shown.json(), { id: 'logger', connected: false, backlog: 1 })
     const again = await RawClient.connect(mqttAddress.port, logger)

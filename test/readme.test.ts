@@ -53,7 +53,10 @@ function comparable(text: string): string {
     .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME')
     .replace(/127\.0\.0\.1:\d+/g, '127.0.0.1:PORT')
     .replace(/port: \d+/g, 'port: PORT')
+    .replace(/"id":"[\w-]+:(?=\d)/g, '"id":"LANE:')
     .replace(/\b\d+ (ms|s|min|h|d)\b/g, 'AGE')
+    .replace(/\b[\d.]+\/s\b/g, 'RATE')
+    .replace(/(?<="ratePerSecond":)[\d.]+/g, 'RATE')
     .replace(/\b[\d.]+ k?B\b/g, 'SIZE')
     .replace(/,\n\s*/g, ',') // JSON, wrapped to be read
     .replace(/ +/g, ' ')
@@ -147,9 +150,11 @@ class Reader {
     const file = join(this.#folder, `block-${++this.#blocks}.mjs`)
     const found: Record<string, string> = {
       mqtt: import.meta.resolve('mqtt'),
-      restante: new URL('../src/index.js', import.meta.url).href
+      restante: new URL('../src/index.js', import.meta.url).href,
+      'restante/client': new URL('../src/client/index.js', import.meta.url).href,
+      'restante/plugin': new URL('../src/plugin.js', import.meta.url).href
     }
-    const code = text.replace(/(?<= from ')(\w+)(?=')/g, name => found[name] ?? name)
+    const code = text.replace(/(?<= from ')([\w/]+)(?=')/g, name => found[name] ?? name)
     writeFileSync(file, this.#here(code))
     const run = this.#start(process.execPath, [file])
     if (next?.kind !== 'text') await this.#exited(run)
@@ -238,7 +243,8 @@ class Reader {
 }
 
 for (const { title, pieces } of sectionsOf(read('README.md'))) {
-  test(`README, "${title}": what is shown is what happens`, async t => {
+  // one after the other: what is shown has times of seconds
+  test.serial(`README, "${title}": what is shown is what happens`, async t => {
     t.timeout(120_000)
     const code = pieces.filter(({ kind }) => kind === 'sh').map(({ text }) => text)
     const programs = ['mosquitto_sub', 'mosquitto_pub', 'curl'].filter(name =>
@@ -267,7 +273,7 @@ test('files and places that the pages name are there', t => {
       if (place) t.true(heads.includes(place), `${page}: ${link}`)
     }
     // in prose and in pictures; those of src may stand without it
-    for (const [name] of text.matchAll(/(?<![\w./-])[\w.-]+\/[\w./-]*\.(?:test\.)?ts\b/g)) {
+    for (const [name] of text.matchAll(/(?<![\w./-])(?!\.\/)[\w.-]+\/[\w./-]*\.(?:test\.)?ts\b/g)) {
       t.true(existsSync(join(TOP, name)) || existsSync(join(TOP, 'src', name)), `${page}: ${name}`)
     }
     for (const [, name] of text.matchAll(/`((?:src|plugins|test|bench|scripts|\.ci)\/[\w./-]*)`/g)) {

@@ -1,11 +1,13 @@
 import test from 'ava'
 import { systemClock } from '../src/clock.ts'
 import { newCounters } from '../src/delivery/counters.ts'
+import { Drops } from '../src/delivery/drops.ts'
 import type { Outlet } from '../src/delivery/outlet.ts'
 import { SessionPump } from '../src/delivery/pump.ts'
 import { RESERVED_COUNTERS } from '../src/delivery/reservations.ts'
 import { Session } from '../src/delivery/session.ts'
 import { Subscription } from '../src/delivery/subscription.ts'
+import { Events } from '../src/events.ts'
 import type { Journal } from '../src/journal/journal.ts'
 import { silentLog } from '../src/log.ts'
 import { Router } from '../src/routing/router.ts'
@@ -57,7 +59,12 @@ function open(messages: number) {
   const lost = new Set<number>()
   const counters = newCounters()
   const pump = new SessionPump({
-    ...{ counters, log: silentLog, clock: systemClock, router: new Router<Subscription>(100) },
+    ...{
+      drops: new Drops(counters, new Events(silentLog)),
+      log: silentLog,
+      clock: systemClock,
+      router: new Router<Subscription>(100)
+    },
     retained: null as never,
     journal: { get: (sequence: number) => (lost.has(sequence) ? null : messageOf(sequence)) } as Journal,
     notes: { sent() {}, touch() {}, pendingNote: 0 } as never,
@@ -104,7 +111,7 @@ test('a message that is lost is counted and passed over once, sent before or not
     sent.slice(2).map(({ isDup }) => isDup),
     [true]
   )
-  t.is(counters.lostMessages, 2)
+  t.is(counters.dropped.lost, 2)
   t.is(session.inflight.size, 1)
   stream.add(4)
   t.is(session.peek(), 4)

@@ -34,7 +34,7 @@ test('a message that the system cannot read for a while comes when it can', asyn
   const client = await connect({ ...logger, clientId: 'logger-0' })
   t.deepEqual(await client.payloads(3), ['0', '1', '2'])
   t.is(log.texts('error').length, 2)
-  t.is(core.directory.session('logger-0')!.backlog(), 0)
+  t.is(await core.directory.session('logger-0')!.backlog(), 0)
 })
 
 test('a message that is damaged is told of and passed over', async t => {

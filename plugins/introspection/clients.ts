@@ -1,67 +1,179 @@
 import type { FastifyInstance } from 'fastify'
-import type { ClientView, PluginContext } from '../../src/plugin.ts'
+import { isAttached } from './attached.ts'
+import { isoTime, notFound, sessionQueues } from './format.ts'
+import { type PageQuery, readPage, type SortKey } from './page.ts'
 import {
   countSchema,
-  isoTime,
-  notFound,
+  listQuerySchema,
   objectSchema,
   pageSchema,
-  sessionQueues,
+  partialSchema,
+  pathSchema,
+  problems,
+  queuesSchema,
+  routeSchema,
   timeSchema
-} from './format.ts'
-import { type PageQuery, pageQuerySchema, readPage } from './page.ts'
+} from './schemas.ts'
+import type { ClientEntry, Introspected } from './source.ts'
+import { Turn } from './turn.ts'
+import { needControl } from './unable.ts'
 
 const PROTOCOLS: Readonly<Record<number, string>> = { 3: '3.1', 4: '3.1.1', 5: '5.0' }
+const TRANSPORTS = ['tcp', 'websocket', 'stream'] as const
+const TAG = 'clients'
 
 const clientSchema = objectSchema({
   id: { type: 'string' },
+  username: { type: ['string', 'null'], description: 'Of its CONNECT; null without one.' },
   address: { type: ['string', 'null'], description: 'Remote address and port.' },
-  transport: { type: 'string', enum: ['tcp', 'websocket', 'stream'] },
+  transport: { type: 'string', enum: TRANSPORTS },
   protocol: { type: 'string', description: 'Version of MQTT: 3.1, 3.1.1 or 5.0.' },
   connectedAt: timeSchema,
+  lastActivityAt: { ...timeSchema, description: 'When something of it was last read.' },
   keepAliveSeconds: countSchema,
   persistent: { type: 'boolean', description: 'Whether its session outlives the connection.' },
-  queues: { type: 'array', items: { type: 'string' } },
+  queues: queuesSchema,
   receivedBytes: countSchema,
   sentBytes: countSchema,
-  dropped: { ...countSchema, description: 'QoS 0 messages dropped because its socket was full.' }
+  receivedMessages: { ...countSchema, description: 'PUBLISH packets that came from it.' },
+  sentMessages: { ...countSchema, description: 'PUBLISH packets that were sent to it.' },
+  dropped: {
+    ...countSchema,
+    description:
+      'Messages dropped for this connection: its socket was full, or they are larger than it takes.'
+  }
 })
 
-/** GET /clients and /clients/:id. Unknown id: QUEUE_NOT_FOUND. */
-export function addClientRoutes(app: FastifyInstance, { directory }: PluginContext): void {
-  const toRow = (client: ClientView) => clientRow(client, sessionQueues(directory.session(client.clientId)))
-  app.get<{ Querystring: PageQuery }>(
+/** What of a client is known of every broker. */
+const KNOWN = ['id', 'transport', 'persistent', 'queues']
+
+const SORTS: Readonly<Record<string, SortKey<ClientEntry>>> = {
+  connectedAt: { order: 'desc', valueOf: client => client.connectedAt },
+  lastActivityAt: { order: 'desc', valueOf: client => client.lastActivityAt },
+  receivedBytes: { order: 'desc', valueOf: client => client.receivedBytes },
+  sentBytes: { order: 'desc', valueOf: client => client.sentBytes },
+  receivedMessages: { order: 'desc', valueOf: client => client.receivedMessages },
+  sentMessages: { order: 'desc', valueOf: client => client.sentMessages },
+  dropped: { order: 'desc', valueOf: client => client.droppedMessages }
+}
+
+interface ClientFilters {
+  readonly prefix?: string
+  readonly username?: string
+  readonly transport?: (typeof TRANSPORTS)[number]
+  readonly persistent?: boolean
+  readonly queue?: string
+}
+
+const querySchema = listQuerySchema('id', SORTS, {
+  prefix: { type: 'string', description: 'Clients whose id begins so.' },
+  username: { type: 'string', description: 'Clients of this user.' },
+  transport: { type: 'string', enum: TRANSPORTS },
+  persistent: { type: 'boolean' },
+  queue: {
+    type: 'string',
+    description: 'Clients whose session is attached to this queue, wildcards included.'
+  }
+})
+
+/** GET /clients, GET and DELETE /clients/:id. Unknown id: QUEUE_NOT_FOUND. */
+export function addClientRoutes(app: FastifyInstance, context: Introspected): void {
+  const { directory, isPartial } = context
+  const row = isPartial ? partialSchema(clientSchema, KNOWN) : clientSchema
+  app.get<{ Querystring: PageQuery & ClientFilters }>(
     '/clients',
-    { schema: { querystring: pageQuerySchema, response: { 200: pageSchema('clients', clientSchema) } } },
-    async ({ query }) => {
-      const source = { items: directory.clients(), keyOf: (client: ClientView) => client.clientId, toRow }
-      const { rows, next } = await readPage({ ...source, weigh: row => row.queues.length }, query)
+    {
+      schema: routeSchema(
+        { tag: TAG, operationId: 'listClients', summary: 'Who is connected' },
+        { querystring: querySchema, response: { 200: pageSchema('clients', row), ...problems(400) } }
+      )
+    },
+    async request => {
+      const { query } = request
+      const { rows, next } = await readPage(clientSource(context, query), query, Turn.of(request))
       return { clients: rows, next }
     }
   )
+  const params = pathSchema('id', 'Client id, percent-encoded.')
   app.get<{ Params: { id: string } }>(
     '/clients/:id',
-    { schema: { response: { 200: clientSchema } } },
+    {
+      schema: routeSchema(
+        { tag: TAG, operationId: 'getClient', summary: 'One connected client' },
+        { params, response: { 200: row, ...problems(404) } }
+      )
+    },
     async ({ params }) => {
-      const client = directory.client(params.id)
+      const client = await directory.client(params.id)
       if (client === undefined) throw notFound('client', params.id)
-      return toRow(client)
+      return clientRow(client, context)
+    }
+  )
+  app.delete<{ Params: { id: string } }>(
+    '/clients/:id',
+    {
+      schema: routeSchema(
+        {
+          ...{ tag: TAG, operationId: 'disconnectClient', summary: 'Close the connection of a client' },
+          description:
+            'MQTT 5 is told 0x98 (Administrative action). Its session stays as at any lost connection; its will is sent. It may connect again at once.'
+        },
+        { params, response: { 204: { type: 'null', description: 'It is closed.' }, ...problems(404) } }
+      )
+    },
+    async ({ params }, reply) => {
+      needControl(context).disconnect(params.id)
+      return reply.code(204).send()
     }
   )
 }
 
-function clientRow(client: ClientView, queues: readonly string[]) {
+function clientSource(context: Introspected, query: ClientFilters) {
+  const { directory } = context
+  const { prefix, username, transport, persistent, queue } = query
+  return {
+    items: directory.clients(),
+    idName: 'id',
+    idOf: (client: ClientEntry) => client.clientId,
+    sorts: SORTS,
+    accepts(client: ClientEntry, turn: Turn) {
+      if (prefix !== undefined && !client.clientId.startsWith(prefix)) return false
+      if (username !== undefined && client.username !== username) return false
+      if (transport !== undefined && client.transport !== transport) return false
+      if (persistent !== undefined && client.isPersistent !== persistent) return false
+      return queue === undefined || isClientAttached(context, client, { queue, turn })
+    },
+    toRow: (client: ClientEntry) => clientRow(client, context),
+    weigh: (row: { queues: readonly string[] }) => row.queues.length
+  }
+}
+
+async function isClientAttached(
+  { directory }: Introspected,
+  client: ClientEntry,
+  { queue, turn }: { queue: string; turn: Turn }
+): Promise<boolean> {
+  const session = await directory.session(client.clientId)
+  return session !== undefined && isAttached(session, queue, turn)
+}
+
+async function clientRow(client: ClientEntry, { directory }: Introspected) {
+  const version = client.protocolVersion
   return {
     id: client.clientId,
+    username: client.username,
     address: client.address,
     transport: client.transport,
-    protocol: PROTOCOLS[client.protocolVersion] ?? String(client.protocolVersion),
+    protocol: version === null ? null : (PROTOCOLS[version] ?? String(version)),
     connectedAt: isoTime(client.connectedAt),
+    lastActivityAt: isoTime(client.lastActivityAt),
     keepAliveSeconds: client.keepAliveSeconds,
     persistent: client.isPersistent,
-    queues,
+    queues: sessionQueues(await directory.session(client.clientId)),
     receivedBytes: client.receivedBytes,
     sentBytes: client.sentBytes,
+    receivedMessages: client.receivedMessages,
+    sentMessages: client.sentMessages,
     dropped: client.droppedMessages
   }
 }

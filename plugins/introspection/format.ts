@@ -1,27 +1,8 @@
-import { QueueError, type SessionView, type SubscriptionView, splitTopic } from '../../src/plugin.ts'
+import { QueueError, RATE_SECONDS, splitTopic } from '../../src/plugin.ts'
+import type { Introspected, SessionEntry, SubscriptionEntry } from './source.ts'
 import { compareText } from './top.ts'
 
 const SHOWN_NAME_LENGTH = 120
-
-/** JSON Schema of a time, and of one that may be unknown or not have come. */
-export const timeSchema = { type: 'string', format: 'date-time' } as const
-/** Schema of a time that may be unknown. */
-export const nullableTimeSchema = { type: ['string', 'null'], format: 'date-time' } as const
-/** JSON Schema of a count. */
-export const countSchema = { type: 'integer', minimum: 0 } as const
-
-/** JSON Schema of an object all of whose properties are always there. */
-export function objectSchema<Properties extends Record<string, object>>(properties: Properties) {
-  return { type: 'object', required: Object.keys(properties), properties } as const
-}
-
-/** JSON Schema of a page of a list: the rows under the list's name, and the next cursor. */
-export function pageSchema(name: string, row: object) {
-  return objectSchema({
-    [name]: { type: 'array', items: row },
-    next: { type: ['string', 'null'], description: '`cursor` of the next page; null at the end.' }
-  })
-}
 
 /** A time as ISO 8601 text; null stays null. */
 export function isoTime(at: number): string
@@ -38,19 +19,35 @@ export function isWildcard(firstLevel: string): boolean {
 }
 
 /** The queues that filters name: their first levels, each once, sorted; `+` and `#` stand for themselves. */
-export function queuesOf(subscriptions: Iterable<SubscriptionView>): string[] {
+export function queuesOf(subscriptions: Iterable<SubscriptionEntry>): string[] {
   const names = new Set<string>()
   for (const { filter } of subscriptions) names.add(splitTopic(filter).queue)
   return [...names].sort(compareText)
 }
 
 /** The queues of a session; none when there is no session. */
-export function sessionQueues(session: SessionView | undefined): string[] {
+export function sessionQueues(session: SessionEntry | undefined): string[] {
   return session === undefined ? [] : queuesOf(session.subscriptions())
+}
+
+/** When the server of a directory was started: asked once, for it never changes and the server counts for its answer. */
+const startedAts = new WeakMap<object, number>()
+
+/** Messages per second, to the thousandth; over the last minute, or since the start when that is later. */
+export async function rateScale({ directory, clock }: Introspected): Promise<(messages: number) => number> {
+  const startedAt = startedAts.get(directory) ?? (await directory.server()).startedAt
+  startedAts.set(directory, startedAt)
+  const seconds = Math.min(RATE_SECONDS, Math.max(1, (clock.now() - startedAt) / 1_000))
+  return messages => Math.round((messages / seconds) * 1_000) / 1_000
 }
 
 /** QUEUE_NOT_FOUND for a name that a caller gave. */
 export function notFound(kind: string, name: string): QueueError {
   const shown = name.length > SHOWN_NAME_LENGTH ? `${name.slice(0, SHOWN_NAME_LENGTH)}…` : name
   return new QueueError('QUEUE_NOT_FOUND', { detail: { kind, name: JSON.stringify(shown) } })
+}
+
+/** QUEUE_REQUEST_INVALID: what was wrong with the request, what was expected. */
+export function badRequest(problem: string): QueueError {
+  return new QueueError('QUEUE_REQUEST_INVALID', { detail: { problem } })
 }

@@ -12,7 +12,10 @@ async function start() {
 
 test('a client is shown with the queues of its session', async t => {
   const { directory, get } = await start()
-  directory.addClient('logger', { receivedBytes: 10, sentBytes: 20, droppedMessages: 3 })
+  directory.addClient('logger', {
+    ...{ receivedBytes: 10, sentBytes: 20, droppedMessages: 3, receivedMessages: 4, sentMessages: 5 },
+    ...{ username: 'alice', lastActivityAt: FAKE_NOW - 678 }
+  })
   directory.addSession('logger', { filters: ['DB/CREATE', 'DB/UPDATE', 'AUTH/#', '+/x', '#'] })
   directory.addClient('bare', {
     address: null,
@@ -22,15 +25,19 @@ test('a client is shown with the queues of its session', async t => {
   })
   const logger = {
     id: 'logger',
+    username: 'alice',
     address: '192.0.2.1:50000',
     transport: 'tcp',
     protocol: '3.1.1',
     connectedAt: NOW_TEXT,
+    lastActivityAt: '2026-01-02T03:04:05.000Z',
     keepAliveSeconds: 60,
     persistent: true,
     queues: ['#', '+', 'AUTH', 'DB'],
     receivedBytes: 10,
     sentBytes: 20,
+    receivedMessages: 4,
+    sentMessages: 5,
     dropped: 3
   }
   const { clients, next } = await get('/v1/clients')
@@ -56,7 +63,10 @@ test('a session is shown with subscriptions, backlog, inflight and the age of it
     oldestAt: FAKE_NOW - 1_500,
     state: 'inflight-full',
     isConnected: true,
-    connectedAt: FAKE_NOW
+    connectedAt: FAKE_NOW,
+    lastActivityAt: FAKE_NOW,
+    expirySeconds: 60,
+    expiresAt: FAKE_NOW
   })
   const logger = {
     id: 'logger',
@@ -74,7 +84,10 @@ test('a session is shown with subscriptions, backlog, inflight and the age of it
     oldestAgeMs: 1_500,
     createdAt: NOW_TEXT,
     connectedAt: NOW_TEXT,
-    disconnectedAt: null
+    disconnectedAt: null,
+    lastActivityAt: NOW_TEXT,
+    expirySeconds: 60,
+    expiresAt: NOW_TEXT
   }
   t.deepEqual(await get('/v1/sessions/logger'), logger)
   t.deepEqual(await get('/v1/sessions'), { sessions: [logger], next: null })
@@ -92,24 +105,28 @@ test('a session is shown although its oldest message cannot be read', async t =>
   t.like(await get('/v1/sessions/a'), { backlog: 3, oldestAt: null, oldestAgeMs: null })
 })
 
-test('a queue is shown with its events and the sessions that are attached', async t => {
+test('a queue is shown with its events, rates, and the sessions that are attached', async t => {
   const { directory, get } = await start()
   directory.topicMap.set('DB/CREATE', 5).set('DB/UPDATE', 2).set('DB', 1).set('/odd', 3).set('$x/y', 1)
+  directory.topicParts.set('DB/CREATE', { recentMessages: 3 }).set('DB', { lastAcceptedAt: FAKE_NOW - 678 })
+  directory.topicParts.set('DB/UPDATE', { recentMessages: 1, lastAcceptedAt: FAKE_NOW - 1_678 })
   directory.addSession('one', { filters: ['DB/CREATE', 'DB/+'], backlog: 5, isConnected: true })
   directory.addSession('two', { filters: ['DB/#'], backlog: 7 })
   directory.addSession('mail', { filters: ['MAIL/#'], backlog: 1 })
   const db = {
     queue: 'DB',
-    events: [
-      { event: '', accepted: 1 },
-      { event: 'CREATE', accepted: 5 },
-      { event: 'UPDATE', accepted: 2 }
-    ],
-    eventCount: 3,
     attached: 2,
     connected: 1,
     backlog: 12,
-    accepted: 8
+    accepted: 8,
+    ratePerSecond: 0.8, // the server has run for five seconds
+    lastAcceptedAt: NOW_TEXT,
+    eventCount: 3,
+    events: [
+      { event: '', accepted: 1, ratePerSecond: 0, lastAcceptedAt: '2026-01-02T03:04:05.000Z' },
+      { event: 'CREATE', accepted: 5, ratePerSecond: 0.6, lastAcceptedAt: NOW_TEXT },
+      { event: 'UPDATE', accepted: 2, ratePerSecond: 0.2, lastAcceptedAt: '2026-01-02T03:04:04.000Z' }
+    ]
   }
   const { queues } = await get('/v1/queues')
   t.deepEqual(
@@ -119,20 +136,39 @@ test('a queue is shown with its events and the sessions that are attached', asyn
   t.deepEqual(queues[2], db)
   t.deepEqual(await get('/v1/queues/DB'), db)
   t.like(await get('/v1/queues/'), { queue: '', accepted: 3, attached: 0, backlog: 0 })
-  t.like(await get('/v1/queues/MAIL'), { events: [], attached: 1, connected: 0, backlog: 1, accepted: 0 })
+  const unused = { events: [], attached: 1, connected: 0, backlog: 1, accepted: 0, lastAcceptedAt: null }
+  t.like(await get('/v1/queues/MAIL'), unused)
 })
 
-test('the backlog of a queue is null when a session attached to it has other queues too', async t => {
+test('the rate of a server that runs for longer is that of the last minute', async t => {
   const { directory, get } = await start()
-  directory.addSession('both', { filters: ['DB/#', 'MAIL/#'], backlog: 5 })
+  directory.serverParts = { startedAt: FAKE_NOW - 3_600_000, recentMessages: 90 }
+  directory.topicMap.set('DB/CREATE', 500)
+  directory.topicParts.set('DB/CREATE', { recentMessages: 30 })
+  t.like(await get('/v1/queues/DB'), { ratePerSecond: 0.5 })
+  t.like(await get('/v1/server'), { ratePerSecond: 1.5 })
+})
+
+test('the backlog of a queue is that of its own messages, whatever else a session is attached to', async t => {
+  const { directory, get } = await start()
+  directory.addSession('both', { filters: ['DB/#', 'MAIL/#'], backlogs: { DB: 2, MAIL: 3 } })
   directory.addSession('db', { filters: ['DB/#'], backlog: 5 })
-  directory.addSession('log', { filters: ['LOG/#'], backlog: 2 })
-  t.like(await get('/v1/queues/DB'), { attached: 2, backlog: null })
-  t.like(await get('/v1/queues/LOG'), { attached: 1, backlog: 2 })
-  directory.addSession('all', { filters: ['#', 'LOG/x'], backlog: 9 })
-  t.like(await get('/v1/queues/LOG'), { attached: 2, backlog: null })
-  directory.addSession('system', { filters: ['#', '$x/y'], backlog: 3 })
-  t.like(await get('/v1/queues/$x'), { attached: 1, backlog: null })
+  directory.addSession('all', { filters: ['#', 'LOG/x'], backlogs: { DB: 10, LOG: 4, OTHER: 100 } })
+  directory.addSession('system', { filters: ['#', '$x/y'], backlogs: { $x: 3, DB: 1 } })
+  directory.addSession('idle', { filters: ['+/x'], backlog: 0, isConnected: true })
+  const figures = async (queue: string) => {
+    const { attached, connected, backlog } = await get(`/v1/queues/${queue}`)
+    return [attached, connected, backlog]
+  }
+  t.deepEqual(await figures('DB'), [5, 1, 18])
+  t.deepEqual(await figures('MAIL'), [4, 1, 3])
+  t.deepEqual(await figures('LOG'), [3, 1, 4])
+  t.deepEqual(await figures('$x'), [1, 0, 3])
+  const { queues } = await get('/v1/queues')
+  t.deepEqual(
+    queues.map(({ backlog }: { backlog: number }) => backlog),
+    [3, 18, 4, 3] // $x, DB, LOG, MAIL
+  )
 })
 
 test('of very many events those with the most messages are shown', async t => {
@@ -175,15 +211,27 @@ test('the server is shown', async t => {
     lane: 'lane-1',
     startedAt: '2026-01-02T03:04:00.678Z',
     uptimeMs: 5_000,
+    accepting: true,
+    connectedClients: 0,
+    connections: 12,
+    sessions: 0,
+    persistentSessions: 0,
+    subscriptions: 0,
+    inflight: 3,
+    retained: 9,
     headSequence: 9,
     storedBytes: 1_234,
     accepted: 8,
+    ratePerSecond: 1,
     delivered: 7,
     refused: 6,
     dropped: 5,
     expired: 7,
-    retained: 9,
-    accepting: true
+    drops: { 'socket-full': 1, 'not-taken': 2, expired: 7, purged: 1, replaced: 1, lost: 0 },
+    receivedByQos: [1, 2, 3],
+    sentByQos: [4, 5, 6],
+    receivedBytes: 100,
+    sentBytes: 200
   })
 })
 

@@ -1,34 +1,16 @@
-import { decodeCursor, encodeCursor } from './cursor.ts'
+import { decodePlace, encodePlace, type Order, type Place, type Sorting } from './cursor.ts'
 import { compareText, Top } from './top.ts'
-import { Turn } from './turn.ts'
+import type { Turn } from './turn.ts'
 
-/** What a caller may ask of a list. */
+/** What a caller may ask of every list. */
 export interface PageQuery {
   /** Most entries of the answer. */
   readonly limit: number
   /** `next` of the page before. */
   readonly cursor?: string
+  readonly sort?: string
+  readonly order?: Order
 }
-
-/** JSON Schema of {@link PageQuery}. */
-export const pageQuerySchema = {
-  type: 'object',
-  additionalProperties: false,
-  properties: {
-    limit: {
-      type: 'integer',
-      minimum: 1,
-      maximum: 1_000,
-      default: 100,
-      description: 'Most entries of the answer; it may have fewer although there are more.'
-    },
-    cursor: {
-      type: 'string',
-      minLength: 1,
-      description: '`next` of the page before; without it the list begins at its start.'
-    }
-  }
-} as const
 
 /** A page that holds so many rows and rows within rows ends, whatever its limit. */
 const MAX_PAGE_WEIGHT = 10_000
@@ -36,15 +18,28 @@ const MAX_PAGE_WEIGHT = 10_000
 /** Units of a turn (see Turn) that making one row takes: far more than looking at an entry. */
 const ROW_UNITS = 50
 
+/** What a list can be sorted by, besides its id. */
+export interface SortKey<Item> {
+  /** The order when the caller names none. */
+  readonly order: Order
+  /** Null stands at the end in both orders. */
+  valueOf(item: Item, turn: Turn): number | null | Promise<number | null>
+}
+
 /** What a page is taken from. */
 export interface PageSource<Item, Row> {
   /**
    * All entries, in any order. Entries may come and go while the page is read. A null is no entry; who walks far
    * without finding one gives it, so that the walk can pause.
    */
-  readonly items: Iterable<Item | null>
-  /** What entries are sorted by, and told apart by. */
-  readonly keyOf: (item: Item) => string
+  readonly items: Iterable<Item | null> | AsyncIterable<Item | null>
+  /** What `?sort=` calls the id; a list is sorted by it unless told otherwise. */
+  readonly idName: string
+  /** What entries are told apart by. */
+  readonly idOf: (item: Item) => string
+  readonly sorts?: Readonly<Record<string, SortKey<Item>>>
+  /** Whether an entry is wanted; cheap looks first, dear ones are spent of the turn. */
+  readonly accepts?: (item: Item, turn: Turn) => boolean | Promise<boolean>
   readonly toRow: (item: Item) => Row | Promise<Row>
   /** Rows within a row. */
   readonly weigh?: (row: Row) => number
@@ -57,50 +52,70 @@ export interface Page<Row> {
   readonly next: string | null
 }
 
+interface Placed<Item> {
+  readonly place: Place
+  readonly item: Item
+}
+
 /**
- * Reads one page of a list, sorted by key. Only the entries of the page become rows, and the event loop is let go
- * again and again. An entry that is there from the first page to the last comes exactly once, whatever comes and goes.
- * @throws QueueError QUEUE_REQUEST_INVALID for a cursor that was not given out by {@link readPage}.
+ * Reads one page of a sorted list. Only the entries of the page become rows, and the event loop is let go again and
+ * again. Sorted by id, an entry that is there from the first page to the last comes exactly once, whatever comes and
+ * goes; sorted by a value, so does every entry whose value stays.
+ * @throws QueueError QUEUE_REQUEST_INVALID for a cursor that was not given out for this order.
  */
 export async function readPage<Item, Row>(
   source: PageSource<Item, Row>,
-  query: PageQuery
+  query: PageQuery,
+  turn: Turn
 ): Promise<Page<Row>> {
-  const turn = new Turn()
-  const { items, hasMore } = await selectPage(source, query, turn)
+  const sort = query.sort ?? source.idName
+  const sorting = { sort, order: query.order ?? source.sorts?.[sort]?.order ?? 'asc' }
+  const { items, hasMore } = await selectPage(source, { ...query, ...sorting }, turn)
   const rows: Row[] = []
   let weight = 0
-  for (const [index, { key, item }] of items.entries()) {
+  for (const [index, { place, item }] of items.entries()) {
     const row = await source.toRow(item)
     rows.push(row)
     const rowWeight = 1 + (source.weigh?.(row) ?? 0)
     weight += rowWeight
     const isLast = index === items.length - 1
-    if (isLast ? hasMore : weight >= MAX_PAGE_WEIGHT) return { rows, next: encodeCursor(key) }
+    if (isLast ? hasMore : weight >= MAX_PAGE_WEIGHT) return { rows, next: encodePlace(sorting, place) }
     if (turn.spend(ROW_UNITS + rowWeight)) await turn.next()
   }
   return { rows, next: null }
 }
 
-interface Keyed<Item> {
-  readonly key: string
-  readonly item: Item
-}
-
 async function selectPage<Item, Row>(
-  { items, keyOf }: PageSource<Item, Row>,
-  query: PageQuery,
+  source: PageSource<Item, Row>,
+  query: PageQuery & Sorting,
   turn: Turn
-): Promise<{ items: readonly Keyed<Item>[]; hasMore: boolean }> {
-  const after = decodeCursor(query.cursor)
-  const first = new Top<Keyed<Item>>(query.limit + 1, (a, b) => compareText(a.key, b.key))
-  for (const item of items) {
-    if (item !== null) {
-      const key = keyOf(item)
-      if (after === null || key > after) first.offer({ key, item })
-    }
+): Promise<{ items: readonly Placed<Item>[]; hasMore: boolean }> {
+  const { items, idOf, accepts } = source
+  const key = source.sorts?.[query.sort]
+  const compare = key ? byValue(query.order) : byId(query.order)
+  const after = decodePlace(query, query.cursor)
+  const first = new Top<Placed<Item>>(query.limit + 1, (a, b) => compare(a.place, b.place))
+  for await (const item of items) {
     if (turn.spend(1)) await turn.next()
+    if (item === null) continue
+    const isWanted = accepts?.(item, turn) ?? true
+    if (!(isWanted === true || (await isWanted))) continue
+    const value = (await key?.valueOf(item, turn)) ?? null
+    const place = { value, id: idOf(item) }
+    if (after === null || compare(place, after) > 0) first.offer({ place, item })
   }
   const found = first.items()
   return { items: found.slice(0, query.limit), hasMore: found.length > query.limit }
+}
+
+function byId(order: Order): (a: Place, b: Place) => number {
+  return (a, b) => (order === 'asc' ? compareText(a.id, b.id) : compareText(b.id, a.id))
+}
+
+function byValue(order: Order): (a: Place, b: Place) => number {
+  return (a, b) => {
+    if (a.value === b.value) return compareText(a.id, b.id)
+    if (a.value === null || b.value === null) return a.value === null ? 1 : -1
+    return order === 'asc' ? a.value - b.value : b.value - a.value
+  }
 }

@@ -1,41 +1,49 @@
-import { type Directory, type SessionView, splitTopic, type TopicView } from '../../src/plugin.ts'
+import { splitTopic, type TopicView } from '../../src/plugin.ts'
+import { countBacklog } from './counts.ts'
 import { isWildcard } from './format.ts'
+import type { SessionEntry, Source } from './source.ts'
 import { compareText, Top } from './top.ts'
 import type { Turn } from './turn.ts'
 
-/** Units of a turn (see Turn) that the backlog of one session takes. */
-const BACKLOG_UNITS = 20
-
-/** An event of a queue, and how many of its messages were accepted since the start. */
-export interface EventCount {
+/** An event of a queue: its messages since the start, and those of the last minute. */
+export interface EventTally {
   readonly event: string
   readonly accepted: number
+  readonly recent: number
+  readonly lastAcceptedAt: number
 }
 
 /** What is known of one queue. */
 export interface QueueTally {
+  readonly queue: string
   /** Sessions with a filter that can match a topic of the queue. */
   readonly attached: number
   /** Those of them that are connected. */
   readonly connected: number
-  /** Messages that the attached sessions have still to receive, added up; null when it cannot be told. */
+  /** Messages of the queue that the attached sessions have still to receive, added up; null when it is not known. */
   readonly backlog: number | null
   readonly accepted: number
+  readonly recent: number
+  readonly lastAcceptedAt: number | null
   /** Events seen. */
   readonly eventCount: number
-  /** Those with the most messages. */
-  readonly events: readonly EventCount[]
+  /** Those with the most messages, sorted by name. */
+  readonly events: readonly EventTally[]
 }
 
 class Tally {
+  readonly queue: string
   attached = 0
   connected = 0
   backlog: number | null = 0
   accepted = 0
+  recent = 0
+  lastAcceptedAt: number | null = null
   eventCount = 0
-  readonly busiest: Top<EventCount>
+  readonly busiest: Top<EventTally>
 
-  constructor(maxEvents: number) {
+  constructor(queue: string, maxEvents: number) {
+    this.queue = queue
     this.busiest = new Top(maxEvents, (a, b) => b.accepted - a.accepted || compareText(a.event, b.event))
   }
 
@@ -44,61 +52,98 @@ class Tally {
     if (isConnected) this.connected++
   }
 
+  owe(messages: number | null): void {
+    this.backlog = messages === null || this.backlog === null ? null : this.backlog + messages
+  }
+
+  accept(topic: EventTally): void {
+    this.accepted += topic.accepted
+    this.recent += topic.recent
+    this.lastAcceptedAt = Math.max(this.lastAcceptedAt ?? 0, topic.lastAcceptedAt)
+    this.eventCount++
+    this.busiest.offer(topic)
+  }
+
   finish(): QueueTally {
+    const { queue, attached, connected, backlog, accepted, recent, lastAcceptedAt, eventCount } = this
     const events = [...this.busiest.items()].sort((a, b) => compareText(a.event, b.event))
-    const { attached, connected, backlog, accepted, eventCount } = this
-    return { attached, connected, backlog, accepted, eventCount, events }
+    return { queue, attached, connected, backlog, accepted, recent, lastAcceptedAt, eventCount, events }
   }
 }
 
 /**
- * Reads what is known of some queues, in one walk over all sessions and one over all topics.
- *
- * The backlog of a session is one number over all its filters. So it counts for a queue when each of the session's
- * filters is in that queue; one session that is attached to others as well, and the queue's backlog is null.
+ * Reads what is known of some queues, in one walk over all sessions and one over all topics. A session's backlog is
+ * counted once for each of the queues that it is attached to, and not at all when it has none.
  * @param maxEvents most events told for each queue.
+ * @param hasBacklogs false: no backlog is counted; it is 0.
  */
 export async function tallyQueues(
-  directory: Directory,
-  queues: readonly string[],
-  options: { readonly maxEvents: number; readonly turn: Turn }
+  directory: Source,
+  queues: Iterable<string>,
+  options: { readonly maxEvents: number; readonly turn: Turn; readonly hasBacklogs?: boolean }
 ): Promise<ReadonlyMap<string, QueueTally>> {
-  const tallies = new Map(queues.map(queue => [queue, new Tally(options.maxEvents)]))
-  await tallySessions(directory.sessions(), tallies, options.turn)
-  await tallyTopics(directory.topics(), tallies, options.turn)
+  const { maxEvents, turn, hasBacklogs = true } = options
+  const tallies = new Map<string, Tally>()
+  for (const queue of queues) tallies.set(queue, new Tally(queue, maxEvents))
+  for await (const session of directory.sessions()) {
+    await tallySession(session, { tallies, turn, hasBacklogs })
+  }
+  for (const topic of directory.topics()) {
+    const { queue, ...event } = eventTally(topic)
+    tallies.get(queue)?.accept(event)
+    if (turn.spend(1)) await turn.next()
+  }
   return new Map([...tallies].map(([queue, tally]) => [queue, tally.finish()]))
 }
 
-async function tallySessions(
-  sessions: Iterable<SessionView>,
-  tallies: ReadonlyMap<string, Tally>,
-  turn: Turn
-): Promise<void> {
-  const wild = new Tally(0) // sessions that reach every queue that does not start with $
-  for (const session of sessions) {
-    const { literals, hasWildcard, filters } = firstLevels(session)
-    if (hasWildcard) wild.attach(session.isConnected)
-    for (const queue of literals) {
-      const tally = tallies.get(queue)
-      if (tally === undefined || (hasWildcard && !queue.startsWith('$'))) continue // counted among the wild
-      tally.attach(session.isConnected)
-      if (hasWildcard || literals.size > 1) tally.backlog = null
-      else if (tally.backlog !== null) {
-        tally.backlog += session.backlog()
-        if (turn.spend(BACKLOG_UNITS)) await turn.next()
-      }
-    }
-    if (turn.spend(1 + filters)) await turn.next()
-  }
-  for (const [queue, tally] of tallies) {
-    if (queue.startsWith('$') || wild.attached === 0) continue // [MQTT-4.7.2-1]
-    tally.attached += wild.attached
-    tally.connected += wild.connected
-    tally.backlog = null
+/** A topic as an event of its queue. */
+export function eventTally({ topic, ...view }: TopicView): EventTally & { readonly queue: string } {
+  return {
+    ...splitTopic(topic),
+    accepted: view.acceptedMessages,
+    recent: view.recentMessages,
+    lastAcceptedAt: view.lastAcceptedAt
   }
 }
 
-function firstLevels(session: SessionView) {
+interface Tallying {
+  readonly tallies: ReadonlyMap<string, Tally>
+  readonly turn: Turn
+  readonly hasBacklogs: boolean
+}
+
+async function tallySession(session: SessionEntry, { tallies, turn, hasBacklogs }: Tallying): Promise<void> {
+  const { literals, hasWildcard, filters } = firstLevels(session)
+  if (turn.spend(1 + filters)) await turn.next()
+  const reached = hasWildcard ? everyQueue(tallies, literals) : named(tallies, literals)
+  const isOfOneQueue = !hasWildcard && literals.size === 1
+  let whole: number | null | undefined
+  for (const tally of reached) {
+    tally.attach(session.isConnected)
+    if (turn.spend(1)) await turn.next()
+    if (!hasBacklogs) continue
+    if (whole === undefined) whole = await countBacklog(session, turn)
+    // what has no backlog has none in any queue; one that has one queue only has all of it there
+    if (whole !== 0) tally.owe(isOfOneQueue ? whole : await countBacklog(session, turn, tally.queue))
+  }
+}
+
+/** Queues that a filter names. */
+function* named(tallies: ReadonlyMap<string, Tally>, literals: ReadonlySet<string>): Generator<Tally> {
+  for (const queue of literals) {
+    const tally = tallies.get(queue)
+    if (tally) yield tally
+  }
+}
+
+/** Queues that a filter names or a wildcard reaches. */
+function* everyQueue(tallies: ReadonlyMap<string, Tally>, literals: ReadonlySet<string>): Generator<Tally> {
+  for (const [queue, tally] of tallies) {
+    if (!queue.startsWith('$') || literals.has(queue)) yield tally // [MQTT-4.7.2-1]
+  }
+}
+
+function firstLevels(session: SessionEntry) {
   const literals = new Set<string>()
   let hasWildcard = false
   let filters = 0
@@ -109,21 +154,4 @@ function firstLevels(session: SessionView) {
     filters++
   }
   return { literals, hasWildcard, filters }
-}
-
-async function tallyTopics(
-  topics: Iterable<TopicView>,
-  tallies: ReadonlyMap<string, Tally>,
-  turn: Turn
-): Promise<void> {
-  for (const { topic, acceptedMessages } of topics) {
-    const { queue, event } = splitTopic(topic)
-    const tally = tallies.get(queue)
-    if (tally !== undefined) {
-      tally.accepted += acceptedMessages
-      tally.eventCount++
-      tally.busiest.offer({ event, accepted: acceptedMessages })
-    }
-    if (turn.spend(1)) await turn.next()
-  }
 }

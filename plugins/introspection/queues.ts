@@ -1,61 +1,155 @@
 import type { FastifyInstance } from 'fastify'
-import { type Directory, type PluginContext, splitTopic } from '../../src/plugin.ts'
-import { countSchema, isWildcard, notFound, objectSchema, pageSchema } from './format.ts'
-import { type PageQuery, pageQuerySchema, readPage } from './page.ts'
+import { splitTopic } from '../../src/plugin.ts'
+import { isoTime, isWildcard, notFound, rateScale } from './format.ts'
+import { type PageQuery, readPage, type SortKey } from './page.ts'
 import { type QueueTally, tallyQueues } from './queue-tally.ts'
+import {
+  countSchema,
+  listQuerySchema,
+  nullableTimeSchema,
+  objectSchema,
+  pageSchema,
+  pathSchema,
+  problems,
+  rateSchema,
+  routeSchema
+} from './schemas.ts'
+import type { Introspected, Source } from './source.ts'
 import { Turn } from './turn.ts'
+
+const TAG = 'queues'
 
 /** Most events told for each queue: in the list, and of a queue that was asked for by name. */
 const LISTED_EVENTS = 100
 const MAX_EVENTS = 1_000
 
-const queueSchema = objectSchema({
+/** JSON Schema of what is told of an event within its queue. */
+const eventProperties = {
+  event: { type: 'string' },
+  accepted: countSchema,
+  ratePerSecond: rateSchema,
+  lastAcceptedAt: nullableTimeSchema
+} as const
+
+const queueProperties = {
   queue: { type: 'string' },
-  events: {
-    type: 'array',
-    items: objectSchema({ event: { type: 'string' }, accepted: countSchema }),
-    description: 'Events seen since the start; of very many, those with the most messages.'
-  },
-  eventCount: { ...countSchema, description: 'How many events were seen.' },
   attached: { ...countSchema, description: 'Sessions with a filter that can match a topic of the queue.' },
   connected: { ...countSchema, description: 'Attached sessions that are connected.' },
   backlog: {
-    type: ['integer', 'null'],
-    minimum: 0,
+    ...countSchema,
     description:
-      'Messages that the attached sessions have still to receive, added up; null when one of them is attached to other queues as well.'
+      'Messages of the queue that the attached sessions have still to receive, added up: one that two have to receive counts twice.'
   },
-  accepted: { ...countSchema, description: 'Messages accepted since the start.' }
+  accepted: { ...countSchema, description: 'Messages accepted since the start.' },
+  ratePerSecond: rateSchema,
+  lastAcceptedAt: { ...nullableTimeSchema, description: 'null: none since the start.' },
+  eventCount: { ...countSchema, description: 'How many events were seen.' },
+  events: {
+    type: 'array',
+    items: objectSchema(eventProperties),
+    description: 'Events seen since the start; of very many, those with the most messages.'
+  }
+}
+
+const SORTS: Readonly<Record<string, SortKey<QueueTally>>> = {
+  backlog: { order: 'desc', valueOf: tally => tally.backlog },
+  attached: { order: 'desc', valueOf: tally => tally.attached },
+  accepted: { order: 'desc', valueOf: tally => tally.accepted },
+  rate: { order: 'desc', valueOf: tally => tally.recent },
+  lastAcceptedAt: { order: 'desc', valueOf: tally => tally.lastAcceptedAt }
+}
+
+interface QueueFilters {
+  readonly prefix?: string
+  readonly minBacklog?: number
+}
+
+const querySchema = listQuerySchema('queue', SORTS, {
+  prefix: { type: 'string', description: 'Queues whose name begins so.' },
+  minBacklog: {
+    type: 'integer',
+    minimum: 0,
+    description: 'Queues with a backlog of at least so many messages.'
+  }
 })
 
 /** GET /queues and /queues/:queue. A queue that no filter names and no topic had: QUEUE_NOT_FOUND. */
-export function addQueueRoutes(app: FastifyInstance, { directory }: PluginContext): void {
-  app.get<{ Querystring: PageQuery }>(
+export function addQueueRoutes(app: FastifyInstance, context: Introspected): void {
+  const { directory, isPartial } = context
+  const backlog = isPartial
+    ? { ...queueProperties.backlog, type: ['integer', 'null'] }
+    : queueProperties.backlog
+  const row = objectSchema({ ...queueProperties, backlog })
+  app.get<{ Querystring: PageQuery & QueueFilters }>(
     '/queues',
-    { schema: { querystring: pageQuerySchema, response: { 200: pageSchema('queues', queueSchema) } } },
-    async ({ query }) => {
-      const source = { items: queueNames(directory), keyOf: asIs, toRow: asIs }
-      const { rows: names, next } = await readPage(source, query)
-      const tallies = await tallyQueues(directory, names, { maxEvents: LISTED_EVENTS, turn: new Turn() })
-      return { queues: names.map(name => queueRow(name, tallies)), next }
+    {
+      schema: routeSchema(
+        { tag: TAG, operationId: 'listQueues', summary: 'Queues that a filter names or a message had' },
+        { querystring: querySchema, response: { 200: pageSchema('queues', row), ...problems(400) } }
+      )
+    },
+    async request => {
+      const { rows, next } = await readQueues(directory, request.query, Turn.of(request))
+      const perSecond = await rateScale(context)
+      return { queues: rows.map(tally => queueRow(tally, perSecond)), next }
     }
   )
   app.get<{ Params: { queue: string } }>(
     '/queues/:queue',
-    { schema: { response: { 200: queueSchema } } },
-    async ({ params }) => {
-      const { queue } = params
-      const turn = new Turn()
-      if (!(await isKnown(directory, queue, turn))) throw notFound('queue', queue)
-      return queueRow(queue, await tallyQueues(directory, [queue], { maxEvents: MAX_EVENTS, turn }))
+    {
+      schema: routeSchema(
+        { tag: TAG, operationId: 'getQueue', summary: 'One queue' },
+        {
+          params: pathSchema('queue', 'Name of the queue, percent-encoded.'),
+          response: { 200: row, ...problems(404) }
+        }
+      )
+    },
+    async request => {
+      const { queue } = request.params
+      const turn = Turn.of(request)
+      if (!(await isKnownQueue(directory, queue, turn))) throw notFound('queue', queue)
+      const tallies = await tallyQueues(directory, [queue], { maxEvents: MAX_EVENTS, turn })
+      return queueRow(tallies.get(queue)!, await rateScale(context))
     }
   )
 }
 
+/** By name, only the queues of the page are counted; otherwise all have to be. */
+async function readQueues(directory: Source, query: PageQuery & QueueFilters, turn: Turn) {
+  const { prefix = '', minBacklog = 0, sort = 'queue' } = query
+  const names = queueNames(directory)
+  const accepts = (name: string) => name.startsWith(prefix)
+  if (sort === 'queue' && minBacklog === 0) {
+    const source = { items: names, idName: 'queue', idOf: asIs, toRow: asIs, accepts }
+    const { rows, next } = await readPage(source, query, turn)
+    const tallies = await tallyQueues(directory, rows, { maxEvents: LISTED_EVENTS, turn })
+    return { rows: [...tallies.values()], next }
+  }
+  const wanted = new Set<string>()
+  for await (const name of names) {
+    if (name !== null && accepts(name)) wanted.add(name)
+    if (turn.spend(1)) await turn.next()
+  }
+  const tallies = await tallyQueues(directory, wanted, { maxEvents: LISTED_EVENTS, turn })
+  return await readPage(
+    {
+      items: tallies.values(),
+      idName: 'queue',
+      idOf: (tally: QueueTally) => tally.queue,
+      sorts: SORTS,
+      accepts: (tally: QueueTally) => (tally.backlog ?? 0) >= minBacklog,
+      toRow: (tally: QueueTally) => tally
+    },
+    query,
+    turn
+  )
+}
+
 /** Names of queues in topics that were seen and in filters, most of them more than once; null after each session. */
-function* queueNames(directory: Directory): Generator<string | null> {
+async function* queueNames(directory: Source): AsyncGenerator<string | null> {
   for (const { topic } of directory.topics()) yield splitTopic(topic).queue
-  for (const session of directory.sessions()) {
+  for await (const session of directory.sessions()) {
     for (const { filter } of session.subscriptions()) {
       const { queue } = splitTopic(filter)
       yield isWildcard(queue) ? null : queue
@@ -64,17 +158,30 @@ function* queueNames(directory: Directory): Generator<string | null> {
   }
 }
 
-async function isKnown(directory: Directory, queue: string, turn: Turn): Promise<boolean> {
-  for (const name of queueNames(directory)) {
+/** Whether a filter names a queue, or a message had it. */
+export async function isKnownQueue(directory: Source, queue: string, turn: Turn): Promise<boolean> {
+  for await (const name of queueNames(directory)) {
     if (name === queue) return true
     if (turn.spend(1)) await turn.next()
   }
   return false
 }
 
-function queueRow(queue: string, tallies: ReadonlyMap<string, QueueTally>) {
-  const { events, eventCount, attached, connected, backlog, accepted } = tallies.get(queue)!
-  return { queue, events, eventCount, attached, connected, backlog, accepted }
+function queueRow(
+  { recent, lastAcceptedAt, events, ...tally }: QueueTally,
+  perSecond: (n: number) => number
+) {
+  return {
+    ...tally,
+    ratePerSecond: perSecond(recent),
+    lastAcceptedAt: isoTime(lastAcceptedAt),
+    events: events.map(({ event, accepted, ...seen }) => ({
+      event,
+      accepted,
+      ratePerSecond: perSecond(seen.recent),
+      lastAcceptedAt: isoTime(seen.lastAcceptedAt)
+    }))
+  }
 }
 
 function asIs(name: string): string {

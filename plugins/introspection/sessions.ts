@@ -1,110 +1,165 @@
 import type { FastifyInstance } from 'fastify'
-import { errorText, type PluginContext, type SessionView, splitTopic } from '../../src/plugin.ts'
-import {
-  countSchema,
-  isoTime,
-  notFound,
-  nullableTimeSchema,
-  objectSchema,
-  pageSchema,
-  queuesOf,
-  timeSchema
-} from './format.ts'
-import { type PageQuery, pageQuerySchema, readPage } from './page.ts'
-import { compareText } from './top.ts'
+import { isAttached } from './attached.ts'
+import { countBacklog, findOldestAt } from './counts.ts'
+import { notFound } from './format.ts'
+import { type PageQuery, type PageSource, readPage, type SortKey } from './page.ts'
+import { listQuerySchema, objectSchema, pageSchema, pathSchema, problems, routeSchema } from './schemas.ts'
+import { type SessionRow, sessionRow, sessionSchema, sessionStates } from './session-row.ts'
+import type { Introspected, SessionEntry } from './source.ts'
+import { Turn } from './turn.ts'
+import { needControl } from './unable.ts'
 
-const sessionSchema = objectSchema({
-  id: { type: 'string' },
+const TAG = 'sessions'
+
+interface SessionFilters {
+  readonly prefix?: string
+  readonly connected?: boolean
+  readonly persistent?: boolean
+  readonly state?: string
+  readonly queue?: string
+  readonly minBacklog?: number
+  readonly minInflight?: number
+  readonly minOldestAgeMs?: number
+}
+
+const FILTER_SCHEMAS = {
+  prefix: { type: 'string', description: 'Sessions whose id begins so.' },
   connected: { type: 'boolean' },
-  persistent: { type: 'boolean', description: 'Whether it outlives the connection.' },
-  state: {
-    type: 'string',
-    enum: ['ready', 'caught-up', 'inflight-full', 'socket-full', 'offline'],
-    description: 'Why it gets nothing at this moment; ready: it does.'
+  persistent: { type: 'boolean' },
+  state: { type: 'string', enum: sessionStates },
+  queue: { type: 'string', description: 'Sessions attached to this queue, wildcards included.' },
+  minBacklog: {
+    type: 'integer',
+    minimum: 0,
+    description: 'Sessions with a backlog of at least so many messages.'
   },
-  queues: {
-    type: 'array',
-    items: { type: 'string' },
-    description: 'First levels of its filters; + and # stand for themselves.'
-  },
-  subscriptions: {
-    type: 'array',
-    items: objectSchema({
-      filter: { type: 'string' },
-      qos: { type: 'integer', minimum: 0, maximum: 2 },
-      queue: { type: 'string' },
-      event: { type: 'string' },
-      createdAt: timeSchema
-    })
-  },
-  backlog: { ...countSchema, description: 'Messages it has still to receive, those inflight not included.' },
-  inflight: { ...countSchema, description: 'Messages sent and not yet acked.' },
-  oldestAt: { ...nullableTimeSchema, description: 'When the oldest message it has not acked was accepted.' },
-  oldestAgeMs: { type: ['integer', 'null'], minimum: 0 },
-  createdAt: timeSchema,
-  connectedAt: nullableTimeSchema,
-  disconnectedAt: nullableTimeSchema
+  minInflight: { type: 'integer', minimum: 0 },
+  minOldestAgeMs: {
+    type: 'integer',
+    minimum: 0,
+    description: 'Sessions whose oldest message was accepted at least so long ago.'
+  }
+} as const
+
+const droppedSchema = objectSchema({
+  dropped: {
+    type: 'integer',
+    minimum: 0,
+    description: 'Messages that it had still to receive, those inflight included.'
+  }
 })
 
-/** GET /sessions and /sessions/:id. Unknown id: QUEUE_NOT_FOUND. */
-export function addSessionRoutes(app: FastifyInstance, context: PluginContext): void {
-  const { directory } = context
-  const toRow = (session: SessionView) => sessionRow(session, context)
-  app.get<{ Querystring: PageQuery }>(
+/** GET /sessions, GET and DELETE /sessions/:id, DELETE /sessions/:id/messages. Unknown id: QUEUE_NOT_FOUND. */
+export function addSessionRoutes(app: FastifyInstance, context: Introspected): void {
+  const row = sessionSchema(context)
+  const sorts = sessionSorts(context)
+  app.get<{ Querystring: PageQuery & SessionFilters }>(
     '/sessions',
-    { schema: { querystring: pageQuerySchema, response: { 200: pageSchema('sessions', sessionSchema) } } },
-    async ({ query }) => {
-      const source = { items: directory.sessions(), keyOf: (session: SessionView) => session.clientId, toRow }
-      const { rows, next } = await readPage({ ...source, weigh: row => row.subscriptions.length }, query)
+    {
+      schema: routeSchema(
+        { tag: TAG, operationId: 'listSessions', summary: 'Sessions, connected or not' },
+        {
+          querystring: listQuerySchema('id', sorts, FILTER_SCHEMAS),
+          response: { 200: pageSchema('sessions', row), ...problems(400) }
+        }
+      )
+    },
+    async request => {
+      const { query } = request
+      const { rows, next } = await readPage(sessionSource(context, query), query, Turn.of(request))
       return { sessions: rows, next }
     }
   )
   app.get<{ Params: { id: string } }>(
     '/sessions/:id',
-    { schema: { response: { 200: sessionSchema } } },
+    {
+      schema: routeSchema(
+        { tag: TAG, operationId: 'getSession', summary: 'One session' },
+        { params: idSchema, response: { 200: row, ...problems(404) } }
+      )
+    },
     async ({ params }) => {
-      const session = directory.session(params.id)
+      const session = await context.directory.session(params.id)
       if (session === undefined) throw notFound('session', params.id)
-      return toRow(session)
+      return sessionRow(session, context)
     }
+  )
+  addEndings(app, context)
+}
+
+const idSchema = pathSchema('id', 'Client id, percent-encoded.')
+
+function addEndings(app: FastifyInstance, context: Introspected): void {
+  const shapes = { params: idSchema, response: { 200: droppedSchema, ...problems(404, 503, 507) } }
+  app.delete<{ Params: { id: string } }>(
+    '/sessions/:id',
+    {
+      schema: routeSchema(
+        {
+          ...{ tag: TAG, operationId: 'endSession', summary: 'End a session' },
+          description: 'Its connection is closed; its subscriptions, backlog and inflight messages are gone.'
+        },
+        shapes
+      )
+    },
+    async ({ params }) => ({ dropped: await needControl(context).endSession(params.id) })
+  )
+  app.delete<{ Params: { id: string } }>(
+    '/sessions/:id/messages',
+    {
+      schema: routeSchema(
+        {
+          ...{ tag: TAG, operationId: 'purgeSession', summary: 'Drop the backlog of a session' },
+          description: 'What is queued and inflight is dropped; connection and subscriptions stay.'
+        },
+        shapes
+      )
+    },
+    async ({ params }) => ({ dropped: await needControl(context).purge(params.id) })
   )
 }
 
-async function sessionRow(session: SessionView, context: PluginContext) {
-  const foundAt = await oldestAt(session, context)
-  // all that follows is read in one turn, after the wait, so that the numbers belong together
-  const subscriptions = [...session.subscriptions()].sort((a, b) => compareText(a.filter, b.filter))
-  const backlog = session.backlog()
-  const inflight = session.inflight()
-  const oldest = backlog + inflight === 0 ? null : foundAt
+function sessionSorts(context: Introspected): Readonly<Record<string, SortKey<SessionEntry>>> {
   return {
-    id: session.clientId,
-    connected: session.isConnected,
-    persistent: session.isPersistent,
-    state: session.state,
-    queues: queuesOf(subscriptions),
-    subscriptions: subscriptions.map(({ filter, qos, createdAt }) => ({
-      filter,
-      qos,
-      ...splitTopic(filter),
-      createdAt: isoTime(createdAt)
-    })),
-    backlog,
-    inflight,
-    oldestAt: isoTime(oldest),
-    oldestAgeMs: oldest === null ? null : Math.max(0, context.clock.now() - oldest),
-    createdAt: isoTime(session.createdAt),
-    connectedAt: isoTime(session.connectedAt),
-    disconnectedAt: isoTime(session.disconnectedAt)
+    backlog: { order: 'desc', valueOf: (session, turn) => countBacklog(session, turn) },
+    inflight: { order: 'desc', valueOf: session => session.inflight() },
+    // by the time of acceptance and not by the age, so that the key stays while pages are read
+    oldest: { order: 'asc', valueOf: (session, turn) => findOldestAt(session, turn, context) },
+    createdAt: { order: 'desc', valueOf: session => session.createdAt },
+    connectedAt: { order: 'desc', valueOf: session => session.connectedAt },
+    lastActivityAt: { order: 'desc', valueOf: session => session.lastActivityAt }
   }
 }
 
-/** Null also when it cannot be read: a store that fails is when the rest of the answer is needed most. */
-async function oldestAt(session: SessionView, { log }: PluginContext): Promise<number | null> {
-  try {
-    return await session.oldestAt()
-  } catch (error) {
-    log.warn({ session: session.clientId, reason: errorText(error) }, 'the oldest message could not be read')
-    return null
+function sessionSource(context: Introspected, filters: SessionFilters): PageSource<SessionEntry, SessionRow> {
+  return {
+    items: context.directory.sessions(),
+    idName: 'id',
+    idOf: session => session.clientId,
+    sorts: sessionSorts(context),
+    accepts(session, turn) {
+      const { prefix, connected, persistent, state } = filters
+      if (prefix !== undefined && !session.clientId.startsWith(prefix)) return false
+      if (connected !== undefined && session.isConnected !== connected) return false
+      if (persistent !== undefined && session.isPersistent !== persistent) return false
+      if (state !== undefined && session.state !== state) return false
+      return isDeeplyAccepted(session, filters, { context, turn })
+    },
+    toRow: session => sessionRow(session, context),
+    weigh: row => row.subscriptions.length
   }
+}
+
+/** The filters that have to count or to look at subscriptions. */
+async function isDeeplyAccepted(
+  session: SessionEntry,
+  { queue, minBacklog = 0, minInflight = 0, minOldestAgeMs }: SessionFilters,
+  { context, turn }: { context: Introspected; turn: Turn }
+): Promise<boolean> {
+  if (minInflight > 0 && ((await session.inflight()) ?? 0) < minInflight) return false
+  if (queue !== undefined && !(await isAttached(session, queue, turn))) return false
+  if (minBacklog > 0 && ((await countBacklog(session, turn)) ?? 0) < minBacklog) return false
+  if (minOldestAgeMs === undefined) return true
+  const oldest = await findOldestAt(session, turn, context)
+  return oldest !== null && context.clock.now() - oldest >= minOldestAgeMs
 }

@@ -152,7 +152,7 @@ export class Appender {
     const { segment, index } = this.#growing!
     let offset = segment.end + BATCH_HEADER_BYTES
     for (const { message, streamIds, recordBytes } of batch.messages) {
-      index.add(message.sequence, offset, recordBytes, streamIds)
+      index.add(message.sequence, offset, recordBytes, streamIds, message.expiresAt)
       segment.addRecord(message.sequence, offset)
       offset += recordBytes
     }

@@ -118,7 +118,8 @@ export class LocalStore implements Store {
     this.#tellMissing(history, journal)
     const lane = journal.lane ?? randomBytes(5).toString('hex')
     await this.#begin({ history, journal, lane, lastStop, nextSequence, bootId })
-    return contentsOf(rows, found, { lastStop, lane, nextSequence, postings: journal.postings })
+    const { postings, expiries } = journal
+    return contentsOf(rows, found, { lastStop, lane, nextSequence, postings, expiries })
   }
 
   #openJournal(history: History, lastStop: LastStop): Promise<Journal> {
@@ -197,7 +198,7 @@ interface Opened {
 function contentsOf(
   rows: StateRows,
   { notes }: FoundNotes,
-  rest: Pick<StoreContents, 'lastStop' | 'lane' | 'nextSequence' | 'postings'>
+  rest: Pick<StoreContents, 'lastStop' | 'lane' | 'nextSequence' | 'postings' | 'expiries'>
 ): StoreContents {
   const { own: _own, ...tables } = rows
   return { ...rest, ...tables, notes }

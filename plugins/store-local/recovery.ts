@@ -1,4 +1,4 @@
-import { type Posting, QueueError } from '../../src/plugin.ts'
+import { type MessageExpiry, type Posting, QueueError } from '../../src/plugin.ts'
 import { type Damage, reportDamage } from './damage.ts'
 import { type Scan, scanSegment } from './scan.ts'
 import { Segment } from './segment.ts'
@@ -11,7 +11,7 @@ import {
   writeIndex
 } from './segment-files.ts'
 import { HEADER_BYTES } from './segment-format.ts'
-import { type IndexBuilder, postingsOf, type SegmentIndex } from './segment-index.ts'
+import { expiriesOf, type IndexBuilder, postingsOf, type SegmentIndex } from './segment-index.ts'
 
 /** Fewest bytes a record can take. */
 const LEAST_RECORD_BYTES = 36
@@ -29,6 +29,7 @@ export interface Journal {
   /** Null when a new segment must be begun. */
   readonly growing: GrowingSegment | null
   readonly postings: readonly Posting[]
+  readonly expiries: readonly MessageExpiry[]
   /** The lane that the segments belong to; null when there is none. */
   readonly lane: string | null
   /** Above everything found, and above everything that may have been where something is damaged. */
@@ -109,6 +110,7 @@ class Recovery {
   readonly #lane: string | null
   readonly #segments: Segment[] = []
   readonly #postings: Posting[] = []
+  readonly #expiries: MessageExpiry[] = []
   #growing: GrowingSegment | null = null
   #nextSequence = 1
 
@@ -133,6 +135,7 @@ class Recovery {
       segments: this.#segments,
       growing: this.#growing,
       postings: this.#postings,
+      expiries: this.#expiries,
       lane: this.#lane,
       nextSequence: this.#nextSequence
     }
@@ -191,6 +194,7 @@ class Recovery {
 
   #addPostings(index: SegmentIndex): void {
     for (const posting of postingsOf(index)) this.#postings.push(posting)
+    for (const expiry of expiriesOf(index)) this.#expiries.push(expiry)
   }
 
   /** Its index knows of more than the file has. */

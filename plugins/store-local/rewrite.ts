@@ -1,4 +1,4 @@
-import { checkRecord, recordSequence, recordStreams } from '../../src/plugin.ts'
+import { checkRecord, recordExpiry, recordSequence, recordStreams } from '../../src/plugin.ts'
 import { type OpenFile, readAt, writeAll } from './files.ts'
 import type { Segment } from './segment.ts'
 import { encodeBatchHeader, encodeHeader, type SegmentHeader } from './segment-format.ts'
@@ -78,7 +78,8 @@ export class SegmentWriter {
     let offset = batchAt + batchHeader.length
     for (const record of this.#records) {
       const sequence = recordSequence(record, 0)
-      this.index.add(sequence, offset, record.length, recordStreams(record, 0))
+      const streamIds = recordStreams(record, 0)
+      this.index.add(sequence, offset, record.length, streamIds, recordExpiry(record, 0))
       offset += record.length
     }
     await writeAll(this.#file, [batchHeader, ...this.#records], batchAt)

@@ -1,4 +1,4 @@
-import { recordSequence, recordStreams } from '../../src/plugin.ts'
+import { recordExpiry, recordSequence, recordStreams } from '../../src/plugin.ts'
 import { claimedLength, type Damage, itemLength } from './damage.ts'
 import { type OpenFile, readAt } from './files.ts'
 import {
@@ -84,7 +84,8 @@ class Scanner {
         const sequence = recordSequence(bytes, offset)
         if (sequence <= this.#lastSequence) return at
         if (this.#damagedAt >= 0) this.#endDamage(at, sequence)
-        this.#index.add(sequence, at, length, recordStreams(bytes, offset))
+        const streamIds = recordStreams(bytes, offset)
+        this.#index.add(sequence, at, length, streamIds, recordExpiry(bytes, offset))
         this.#lastSequence = sequence
       }
       at += length

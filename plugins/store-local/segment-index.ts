@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib'
-import type { Posting } from '../../src/plugin.ts'
+import type { MessageExpiry, Posting } from '../../src/plugin.ts'
 import { HEADER_BYTES, SALT_BYTES, type SegmentHeader } from './segment-format.ts'
 import { VarintReader, VarintWriter } from './varint.ts'
 
@@ -13,12 +13,13 @@ import { VarintReader, VarintWriter } from './varint.ts'
  * 12  8 bytes  salt of the segment      of each stream: id, count of its records, then of each of them
  * 20  u48      bytes of the segment       its place in the list above - the one before (the first: its place)
  * 26  u32      records                last: u32 crc32 of everything before it
- * 30  u32      streams
+ * 30  u32      streams                  then: count of records that expire, and of each of them: its place - the
+ *                                         one before (the first: its place), expiresAt in milliseconds since 1970
  * ```
  *
  * Rule for changing it: a file of another version is not read but made again.
  */
-export const INDEX_VERSION = 1
+export const INDEX_VERSION = 2
 const MAGIC = Buffer.from('RSTINDEX', 'latin1')
 const SALT_AT = 12
 const FIXED_BYTES = 34
@@ -30,6 +31,8 @@ export interface SegmentIndex {
   readonly offsets: ArrayLike<number>
   /** Of each stream: the places of its records in the arrays above, ascending. */
   readonly streams: ReadonlyMap<number, ArrayLike<number>>
+  /** Of each record that expires: its place, and when, milliseconds since 1970; one behind the other, ascending. */
+  readonly expiries: readonly number[]
   /** Bytes of the file up to the end of its last record. */
   readonly end: number
 }
@@ -39,13 +42,21 @@ export class IndexBuilder implements SegmentIndex {
   readonly sequences: number[] = []
   readonly offsets: number[] = []
   readonly streams = new Map<number, number[]>()
+  readonly expiries: number[] = []
   end = HEADER_BYTES
   /** Entries in all streams. */
   postings = 0
 
-  /** Takes in the next record. */
-  add(sequence: number, offset: number, recordBytes: number, streamIds: readonly number[]): void {
+  /** Takes in the next record. @param expiresAt milliseconds since 1970; 0: never. */
+  add(
+    sequence: number,
+    offset: number,
+    recordBytes: number,
+    streamIds: readonly number[],
+    expiresAt = 0
+  ): void {
     const place = this.sequences.length
+    if (expiresAt !== 0) this.expiries.push(place, expiresAt)
     this.sequences.push(sequence)
     this.offsets.push(offset)
     this.end = offset + recordBytes
@@ -69,6 +80,15 @@ export function postingsOf(index: SegmentIndex): Posting[] {
   return postings
 }
 
+/** When the messages that an index knows expire, as far as they do. */
+export function expiriesOf({ sequences, expiries }: SegmentIndex): MessageExpiry[] {
+  const found: MessageExpiry[] = []
+  for (let i = 0; i < expiries.length; i += 2) {
+    found.push({ sequence: sequences[expiries[i]!]!, expiresAt: expiries[i + 1]! })
+  }
+  return found
+}
+
 /** The bytes of the index file. */
 export function encodeIndex(index: SegmentIndex, header: SegmentHeader): Buffer {
   const fixed = Buffer.alloc(FIXED_BYTES)
@@ -81,6 +101,7 @@ export function encodeIndex(index: SegmentIndex, header: SegmentHeader): Buffer 
   const writer = new VarintWriter()
   writeRecords(writer, index, header.firstSequence)
   for (const [streamId, places] of index.streams) writeStream(writer, streamId, places)
+  writeExpiries(writer, index.expiries)
   const bytes = Buffer.concat([fixed, writer.bytes(), Buffer.alloc(4)])
   bytes.writeUInt32LE(crc32(bytes.subarray(0, bytes.length - 4)), bytes.length - 4)
   return bytes
@@ -107,6 +128,16 @@ function writeStream(writer: VarintWriter, streamId: number, places: ArrayLike<n
   }
 }
 
+function writeExpiries(writer: VarintWriter, expiries: readonly number[]): void {
+  writer.write(expiries.length / 2)
+  let place = 0
+  for (let i = 0; i < expiries.length; i += 2) {
+    writer.write(expiries[i]! - place)
+    writer.write(Math.ceil(expiries[i + 1]!))
+    place = expiries[i]!
+  }
+}
+
 /** Reads an index file; `null` when it is damaged, of another version, or of another segment than this one. */
 export function decodeIndex(bytes: Buffer, header: SegmentHeader): SegmentIndex | null {
   if (!isWhole(bytes)) return null
@@ -114,7 +145,7 @@ export function decodeIndex(bytes: Buffer, header: SegmentHeader): SegmentIndex 
   const reader = new VarintReader(bytes, FIXED_BYTES)
   const { sequences, offsets } = readRecords(reader, bytes.readUInt32LE(26), header.firstSequence)
   const streams = readStreams(reader, bytes.readUInt32LE(30))
-  return { sequences, offsets, streams, end: bytes.readUIntLE(20, 6) }
+  return { sequences, offsets, streams, expiries: readExpiries(reader), end: bytes.readUIntLE(20, 6) }
 }
 
 function readRecords(reader: VarintReader, count: number, firstSequence: number) {
@@ -139,6 +170,16 @@ function readStreams(reader: VarintReader, count: number): Map<number, Uint32Arr
     streams.set(streamId, places)
   }
   return streams
+}
+
+function readExpiries(reader: VarintReader): number[] {
+  const expiries: number[] = []
+  let place = 0
+  for (let left = reader.next(); left > 0; left--) {
+    place += reader.next()
+    expiries.push(place, reader.next())
+  }
+  return expiries
 }
 
 /** The salt of the segment that an index file belongs to; `null` when the file is damaged. */

@@ -2,13 +2,14 @@ import type { MetaRow, SessionRow, StateChange, StreamRow, SubscriptionRow } fro
 
 /**
  * Keys and values of the state database. Ids are 8 hexadecimal digits, so that keys sort as ids do; values are
- * JSON; cursors, retained messages and wills are raw bytes.
+ * JSON; cursors, retained messages, wills and topics are raw bytes.
  *
  * ```
  * m!<key>                  meta row of the core         su!<session id>!<filter>  subscription
  * st!<stream id>           stream                       cu!<session id>           cursor
  * se!<session id>          session                      re!<topic>                retained message
- * wi!<will id>             will                         own!<key>                 row of this store
+ * wi!<will id>             will                         to!<topic>                what was accepted on it
+ * own!<key>                row of this store
  * ```
  *
  * Rule for changing it: rows are JSON and may get more fields; another form of a key needs a new FORMAT_VERSION.
@@ -22,6 +23,7 @@ export interface StateRows {
   readonly cursors: Map<number, Buffer>
   readonly retained: Map<string, Buffer>
   readonly wills: Map<number, Buffer>
+  readonly topics: Map<string, Buffer>
 }
 
 /** One write to the database; without a value the key is deleted. */
@@ -40,7 +42,8 @@ export function emptyRows(): StateRows {
     subscriptions: [],
     cursors: new Map(),
     retained: new Map(),
-    wills: new Map()
+    wills: new Map(),
+    topics: new Map()
   }
 }
 
@@ -52,6 +55,7 @@ export function addRow(rows: StateRows, key: string, value: Buffer): void {
   if (table === 'cu') rows.cursors.set(Number.parseInt(id, 16), Buffer.from(value))
   else if (table === 're') rows.retained.set(id, Buffer.from(value))
   else if (table === 'wi') rows.wills.set(Number.parseInt(id, 16), Buffer.from(value))
+  else if (table === 'to') rows.topics.set(id, Buffer.from(value))
   else if (table === 'm') rows.meta.set(id, JSON.parse(value.toString()))
   else if (table === 'st') rows.streams.push(JSON.parse(value.toString()))
   else if (table === 'se') rows.sessions.push(JSON.parse(value.toString()))
@@ -75,6 +79,8 @@ export function keyChange(change: StateChange): KeyChange {
       return { key: `re!${change.key}`, value }
     case 'will':
       return { key: `wi!${idKey(change.key)}`, value }
+    case 'topic':
+      return { key: `to!${change.key}`, value }
     case 'subscription':
       return { key: `su!${idKey(change.key.sessionId)}!${change.key.filter}`, value }
   }

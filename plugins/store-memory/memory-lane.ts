@@ -3,6 +3,7 @@ import {
   type LaneBlock,
   type LaneStore,
   type Message,
+  type MessageExpiry,
   type Owed,
   type Posting,
   type ReleaseReport,
@@ -97,6 +98,16 @@ export class MemoryLane implements LaneStore {
       }
     }
     return [...streams].map(([streamId, sequences]) => ({ streamId, sequences }))
+  }
+
+  /** When kept messages expire, as far as they do. */
+  *expiries(): Iterable<MessageExpiry> {
+    for (const { entries } of this.#chunks) {
+      for (const { message } of entries) {
+        const { sequence, expiresAt } = message
+        if (expiresAt !== 0) yield { sequence, expiresAt }
+      }
+    }
   }
 
   /** The last chunk that begins at or before `sequence`; -1 when there is none. */

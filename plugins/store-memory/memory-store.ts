@@ -33,6 +33,7 @@ export class MemoryStore implements Store {
       lane: LANE,
       nextSequence: this.lane.nextSequence,
       postings: this.lane.postings(),
+      expiries: this.lane.expiries(),
       notes: this.notes.all(),
       ...this.state.rows()
     }
@@ -52,6 +53,7 @@ class MemoryState implements StateStore {
   readonly #cursors = new Map<number, Buffer>()
   readonly #retained = new Map<string, Buffer>()
   readonly #wills = new Map<number, Buffer>()
+  readonly #topics = new Map<string, Buffer>()
 
   async write(changes: readonly StateChange[], _options: { sync: boolean }): Promise<void> {
     for (const change of changes) this.#apply(change)
@@ -65,7 +67,8 @@ class MemoryState implements StateStore {
       subscriptions: [...this.#subscriptions.values()],
       cursors: new Map(this.#cursors),
       retained: new Map(this.#retained),
-      wills: new Map(this.#wills)
+      wills: new Map(this.#wills),
+      topics: new Map(this.#topics)
     }
   }
 
@@ -76,6 +79,7 @@ class MemoryState implements StateStore {
     else if (change.table === 'cursor') put(this.#cursors, change.key, change.row && Buffer.from(change.row))
     else if (change.table === 'retained')
       put(this.#retained, change.key, change.row && Buffer.from(change.row))
+    else if (change.table === 'topic') put(this.#topics, change.key, change.row && Buffer.from(change.row))
     else if (change.table === 'will') put(this.#wills, change.key, change.row && Buffer.from(change.row))
     else put(this.#subscriptions, `${change.key.sessionId}!${change.key.filter}`, change.row)
   }

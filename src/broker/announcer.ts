@@ -1,4 +1,5 @@
 import type { Aedes } from 'aedes'
+import type { Events } from '../events.ts'
 import type { Message } from '../wire/message.ts'
 import type { AedesClient, HookSubscription } from './aedes-types.ts'
 import { insidePacket, packetOf } from './packets.ts'
@@ -6,10 +7,12 @@ import { insidePacket, packetOf } from './packets.ts'
 /** Tells listeners, and subscribers of `$SYS`, what Aedes itself does not see any more. */
 export class Announcer {
   readonly #aedes: Aedes
+  readonly #events: Events
 
-  /** @param aedes whose listeners are guarded: what they throw comes not from here. */
-  constructor(aedes: Aedes) {
+  /** @param aedes whose listeners are guarded: what they throw comes not from here. @param events told as well. */
+  constructor(aedes: Aedes, events: Events) {
     this.#aedes = aedes
+    this.#events = events
   }
 
   /** Whether anybody wants to hear of acks. */
@@ -43,12 +46,17 @@ export class Announcer {
   subscribed(client: AedesClient, subscriptions: readonly HookSubscription[]): void {
     this.#emit('subscribe', subscriptions, client)
     this.#publish('new/subscribes', client, subscriptions)
+    if (!this.#events.has('subscribed')) return
+    const granted = subscriptions.filter(({ qos }) => qos <= 2)
+    const told = granted.map(({ topic, qos }) => ({ filter: topic, qos }))
+    if (told.length > 0) this.#events.tell('subscribed', { clientId: client.id, subscriptions: told })
   }
 
   /** Filters were unsubscribed from, whether they were known or not. */
   unsubscribed(client: AedesClient, filters: readonly string[]): void {
     this.#emit('unsubscribe', filters, client)
     this.#publish('new/unsubscribes', client, filters)
+    this.#events.tell('unsubscribed', { clientId: client.id, filters })
   }
 
   /** The session of a client that was away has ended: its time was over. */

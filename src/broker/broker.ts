@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream'
 import { Aedes } from 'aedes'
 import memory from 'aedes-persistence'
 import { errorText, QueueError } from '../errors.ts'
+import { Events } from '../events.ts'
 import type { Logger } from '../log.ts'
 import type { Message } from '../wire/message.ts'
 import {
@@ -16,6 +17,7 @@ import { Announcer } from './announcer.ts'
 import { type ClientPort, ClientView, viewOf } from './client-view.ts'
 import { connectLens } from './connect-lens.ts'
 import { guardEvents } from './events.ts'
+import { GateKeeper, type PluginGates } from './gates.ts'
 import type { Report } from './guard.ts'
 import { Hooks } from './hooks.ts'
 import { type InProcess, isSystem, keptIn } from './inside.ts'
@@ -26,6 +28,7 @@ import { Watchers } from './watchers.ts'
 
 export type { AedesClient, HookSubscription } from './aedes-types.ts'
 export type { ClientPort, ConnectTerms, HookWill } from './client-view.ts'
+export type { PluginGates } from './gates.ts'
 export { assertClientTopic, type InProcess, isSystem } from './inside.ts'
 export type { RetainedView, SessionsView } from './keeping.ts'
 export { type AedesLimits, limitsOf } from './limits.ts'
@@ -39,6 +42,8 @@ export interface BrokerOptions {
   readonly brokerId: string
   readonly connectTimeoutMs: number
   readonly log: Logger
+  /** Told of subscriptions; left out: nobody listens. */
+  readonly events?: Events | undefined
   /** An Aedes of the application, which listens; left out: one is made. */
   readonly aedes?: Aedes | undefined
 }
@@ -68,7 +73,7 @@ export class Broker {
   readonly #close: Aedes['close']
   readonly #showingParts: ShowingParts
 
-  private constructor(aedes: Aedes, inside: InProcess, log: Logger) {
+  private constructor(aedes: Aedes, inside: InProcess, log: Logger, events: Events) {
     this.aedes = aedes
     this.#report = (what, error) => log.error({ err: error }, `${what} failed: ${errorText(error)}`)
     // without a listener it would end the process
@@ -91,7 +96,7 @@ export class Broker {
     // a client named like a property of Object must not be found in an empty table
     for (const table of [members.clients, members.brokers]) Object.setPrototypeOf(table, null)
     guardEvents(aedes, this.#report)
-    this.events = new Announcer(aedes)
+    this.events = new Announcer(aedes, events)
   }
 
   /**
@@ -102,7 +107,8 @@ export class Broker {
     const aedes = options.aedes ?? (await newAedes(options))
     assertFit(aedes)
     ADOPTED.add(aedes)
-    const broker = new Broker(aedes, inside, options.log)
+    const { log, events = new Events(log) } = options
+    const broker = new Broker(aedes, inside, log, events)
     await broker.#listenInside(inside)
     return broker
   }
@@ -142,6 +148,13 @@ export class Broker {
 
   // ---- hooks
 
+  /** What plugins decide, in their order, before the hooks of the application. */
+  set gates(gates: readonly PluginGates[]) {
+    this.#hooks.gates = new GateKeeper(gates, (plugin, error) =>
+      this.#report(`a gate of plugin ${plugin}`, error)
+    )
+  }
+
   /** Whether publishes must be shown to a hook: the default one only guards `$SYS`, and so do we. */
   get hasPublishHook(): boolean {
     return this.#hooks.isSet('authorizePublish')
@@ -179,6 +192,22 @@ export class Broker {
     const shown = new Shown(message)
     return new Promise(resolve => {
       this.authorizePublish(client, shown.packet, error => resolve(error ? null : this.#changed(shown)))
+    })
+  }
+
+  /**
+   * Asks the hook about a message that comes from inside the process.
+   * @returns it, perhaps changed. @throws QueueError QUEUE_NOT_AUTHORIZED: the hook refuses it.
+   */
+  authorizeInside(message: Message): Promise<Message> {
+    if (!this.hasPublishHook) return Promise.resolve(message)
+    const shown = new Shown(message)
+    return new Promise((resolve, reject) => {
+      this.authorizePublish(null, shown.packet, cause => {
+        const changed = cause ? null : this.#changed(shown)
+        if (changed) resolve(changed)
+        else reject(refusal(cause))
+      })
     })
   }
 
@@ -286,6 +315,12 @@ async function newAedes({ brokerId, connectTimeoutMs }: BrokerOptions): Promise<
     persistence: newMemory(),
     connectTimeout: connectTimeoutMs
   })
+}
+
+function refusal(cause: Error | null): Error {
+  if (cause instanceof QueueError) return cause
+  const problem = cause?.message ?? 'a hook has made of it what is no message'
+  return new QueueError('QUEUE_NOT_AUTHORIZED', { cause, detail: { problem } })
 }
 
 function assertFit(aedes: Aedes): void {

@@ -36,7 +36,7 @@ export interface ClientPort {
   /** Sends a message to this client alone; one of QoS 1 or 2 is its session's until it is acked. Resolves when stored. */
   publish(message: Message): Promise<void>
   /** As SUBSCRIBE of the client would. @param packetId of the SUBACK to send; null: none. */
-  subscribe(subscriptions: readonly HookSubscription[], packetId: number | null): Promise<void>
+  subscribe(subscriptions: readonly HookSubscription[], packetId: number | null): Promise<unknown>
   /** As UNSUBSCRIBE of the client would. */
   unsubscribe(filters: readonly string[], packetId: number | null): Promise<void>
   /** Drops what is queued and inflight for the session. */
@@ -213,7 +213,9 @@ const OVERLAY = {
   },
   subscribe(this: Self, asked: SubscribeArgument, done?: Done): void {
     const { subscriptions, messageId = null } = subscribePacket(asked)
-    view(this).run(() => view(this).port.subscribe(subscriptions, messageId), done)
+    view(this).run(async () => {
+      await view(this).port.subscribe(subscriptions, messageId)
+    }, done)
   },
   unsubscribe(this: Self, asked: UnsubscribeArgument, done?: Done): void {
     const { filters, messageId } = unsubscribePacket(asked)

@@ -1,6 +1,8 @@
 import type { Aedes } from 'aedes'
-import type { AedesClient, InsidePacket } from './aedes-types.ts'
+import type { AedesClient, HookSubscription, InsidePacket } from './aedes-types.ts'
+import { GateKeeper } from './gates.ts'
 import { callSafely, once, type Report } from './guard.ts'
+import type { HookPublish } from './packets.ts'
 
 const NAMES = [
   'preConnect',
@@ -32,6 +34,7 @@ export class Hooks {
   readonly #standard: Aedes
   readonly #report: Report
   readonly #lens: ConnectLens
+  #gates = new GateKeeper([], () => {})
   readonly #own = new Map<HookName, Hook>()
   /** What stands in for a function of the application, and that function. */
   readonly #originals = new WeakMap<Hook, Hook>()
@@ -45,8 +48,14 @@ export class Hooks {
     for (const name of NAMES) this.#guard(name)
   }
 
-  /** Whether the application has set it. */
+  /** What plugins decide, before the hooks of the application. */
+  set gates(gates: GateKeeper) {
+    this.#gates = gates
+  }
+
+  /** Whether the application has set it, or a plugin decides it. */
   isSet(name: HookName): boolean {
+    if (isGate(name) && this.#gates.has(name)) return true
     return this.#own.get(name) !== (this.#standard[name] as Hook)
   }
 
@@ -77,6 +86,15 @@ export class Hooks {
     return guarded
   }
 
+  #passGates(name: HookName, args: readonly unknown[], done: (error: Error | null) => void): void {
+    const gates = this.#gates
+    const client = args[0] as AedesClient
+    if (!isGate(name) || !gates.has(name)) done(null)
+    else if (name === 'authenticate') gates.authenticate(client, args[1], args[2], done)
+    else if (name === 'authorizePublish') gates.authorizePublish(client, args[1] as HookPublish, done)
+    else gates.authorizeSubscribe(client, args[1] as HookSubscription, done)
+  }
+
   #guardSync(name: HookName, hook: Hook): Hook {
     return (...args) =>
       callSafely(
@@ -95,9 +113,14 @@ export class Hooks {
         this.#report(`the hook ${name}`, error)
         answer(error)
       }
-      callSafely(() => Reflect.apply(hook, this.#aedes, [...args, answer]), failed)
+      const ask = () => callSafely(() => Reflect.apply(hook, this.#aedes, [...args, answer]), failed)
+      this.#passGates(name, args, error => (error ? answer(error) : ask()))
     }
   }
+}
+
+function isGate(name: HookName): name is 'authenticate' | 'authorizePublish' | 'authorizeSubscribe' {
+  return name === 'authenticate' || name === 'authorizePublish' || name === 'authorizeSubscribe'
 }
 
 /** What is wrong with the changes of a hook; null when nothing is, or there are none. */

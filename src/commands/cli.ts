@@ -1,8 +1,12 @@
 import yargs, { type Argv } from 'yargs'
 import { nearestName } from '../config/suggestion.ts'
+import { attachCommand, detachCommand, disconnectCommand, endCommand, purgeCommand } from './actions.ts'
 import { clientsCommand } from './clients.ts'
 import { type Command, CommandError, EXIT } from './command.ts'
 import { configCommand } from './config.ts'
+import { messageCommand } from './message.ts'
+import { messagesCommand } from './messages.ts'
+import { type PluginCommands, pluginCommands } from './plugin-commands.ts'
 import { publishCommand } from './publish.ts'
 import { queuesCommand } from './queues.ts'
 import { sessionsCommand } from './sessions.ts'
@@ -20,7 +24,14 @@ export const COMMANDS: readonly Command[] = [
   clientsCommand,
   sessionsCommand,
   queuesCommand,
-  subscriptionsCommand
+  subscriptionsCommand,
+  messagesCommand,
+  messageCommand,
+  disconnectCommand,
+  attachCommand,
+  detachCommand,
+  purgeCommand,
+  endCommand
 ]
 
 const NAMES = COMMANDS.map(command => command.usage.split(' ')[0] ?? '')
@@ -56,11 +67,13 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
     .version(packageVersion())
     .help()
     .alias({ help: 'h' })
-  for (const command of COMMANDS) {
-    mount(parser, command, code => {
-      exitCode = code
-    })
+  const onExit = (code: number) => {
+    exitCode = code
   }
+  for (const command of COMMANDS) mount(parser, command, onExit)
+  const isBuiltIn = NAMES.includes(words[0] ?? '')
+  const groups = isBuiltIn ? [] : await pluginCommands(words, process.env)
+  for (const group of groups) mountGroup(parser, group, onExit)
   parser.fail((message, error, failed) => {
     if (error && error.name !== 'YError') throw error
     failed.showHelp(help => process.stderr.write(`${help}\n\n`))
@@ -68,6 +81,23 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
   })
   await parser.parseAsync()
   return exitCode
+}
+
+/** The commands of a plugin, under its name. */
+function mountGroup(
+  parser: Argv,
+  { plugin, commands }: PluginCommands,
+  onExit: (exitCode: number) => void
+): void {
+  parser.command({
+    command: plugin,
+    describe: `Commands of the plugin ${plugin}`,
+    builder: builder => {
+      for (const command of commands) mount(builder, command, onExit)
+      return builder.demandCommand(1, `expected a command of ${plugin}`)
+    },
+    handler: () => {}
+  })
 }
 
 function mount(parser: Argv, command: Command, onExit: (exitCode: number) => void): void {

@@ -2,10 +2,9 @@ import type { LoadedSettings } from '../config/load.ts'
 import { originText } from '../config/origin.ts'
 import { SETTING_KEYS, type SettingKey } from '../config/settings.ts'
 import { type Command, EXIT } from './command.ts'
-import { printJson } from './list.ts'
 import { settingOptions, settingsInput } from './setting-flags.ts'
-import { type Column, tableText } from './table.ts'
-import { writeOut } from './terminal.ts'
+import { type Column, tableForm, tableText } from './table.ts'
+import { printJson, writeOut } from './terminal.ts'
 
 /** `restante config`: the settings a server would start with, and where each came from. */
 export const configCommand: Command = {
@@ -20,7 +19,11 @@ export const configCommand: Command = {
     const { loadSettings } = await import('../config/load.ts')
     const loaded = loadSettings(settingsInput(args, process.env))
     if (args.json) await printJson(loaded)
-    else await writeOut(`${tableText(columnsOf(loaded), SETTING_KEYS)}\n`)
+    else {
+      // a value that was shortened would be a wrong one: the terminal wraps what is too long
+      const form = { ...tableForm(), width: Number.POSITIVE_INFINITY }
+      await writeOut(`${tableText(columnsOf(loaded), SETTING_KEYS, form)}\n`)
+    }
     return EXIT.done
   }
 }

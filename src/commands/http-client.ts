@@ -2,19 +2,37 @@ import type { Options } from 'yargs'
 import { errorText, systemCode } from '../errors.ts'
 import { type Arguments, CommandError, EXIT, textArgument } from './command.ts'
 
-/** The options of a command that reads from a server over HTTP. */
-export const httpOptions: Readonly<Record<string, Options>> = {
+/** The option of a command that asks a server over HTTP. */
+export const addressOption: Readonly<Record<string, Options>> = {
   http: {
     alias: 'url',
     requiresArg: true,
     describe: 'Address of the server (also RESTANTE_HTTP_URL)',
     defaultDescription: 'http://127.0.0.1:8080'
-  },
-  json: { type: 'boolean', describe: 'Print the answer of the server as JSON' }
+  }
 }
 
 const ANSWER_MS = 30_000
 const PAGE_ROWS = 500
+
+/** The server cannot be reached, or cannot answer at this moment: asking again later may help. */
+export class ServerAwayError extends CommandError {}
+
+/** What is asked besides the path. */
+export interface Asking {
+  readonly method?: 'GET' | 'POST' | 'DELETE'
+  /** Sent as JSON. */
+  readonly body?: object
+  /** Ends the waiting for the answer. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** A list as far as it was read. */
+export interface ReadList<Row> {
+  readonly rows: Row[]
+  /** Cursor of what was not read; null at the end. */
+  readonly next: string | null
+}
 
 /** The base address that was given, with a slash at its end. @throws CommandError (usage) */
 export function httpBase(args: Arguments): URL {
@@ -27,38 +45,71 @@ export function httpBase(args: Arguments): URL {
 }
 
 /**
- * Reads one thing: GET <base><path>.
+ * Asks for one thing: <method> <base><path>.
  * @param path without a slash at its beginning; ids in it are percent-encoded.
- * @throws CommandError: not reachable, not found, or not an answer of this server.
+ * @throws CommandError: not found, refused, or not an answer of this server. ServerAwayError: no answer.
  */
-export async function getOne(base: URL, path: string): Promise<object> {
+export async function askJson(base: URL, path: string, asking: Asking = {}): Promise<object> {
   const url = new URL(path, base)
-  const signal = AbortSignal.timeout(ANSWER_MS)
-  const response = await fetch(url, { signal, headers: { accept: 'application/json' } }).catch(error => {
-    throw new CommandError(unreachable(base, error), { cause: error })
-  })
-  const text = await response.text()
-  const content = parseObject(text)
-  if (!response.ok) throw new CommandError(refusal(url, response.status, content))
+  const text = (await answerBytes(base, url, asking)).toString()
+  const content = text === '' ? {} : parseObject(text)
   if (!content)
     throw new CommandError(`${url.href} answered with something else than JSON: is it a Restante server?`)
   return content
 }
 
-/** Reads a list to its end, page by page: GET <base>v1/<name>, whose rows are under the key <name>. */
-export async function getList<Row>(base: URL, name: string): Promise<Row[]> {
+/** Asks for bytes: GET <base><path>. @throws as {@link askJson} */
+export function askBytes(base: URL, path: string): Promise<Buffer> {
+  return answerBytes(base, new URL(path, base), {})
+}
+
+/**
+ * Reads a list page by page, to its end or to a limit: GET <base>v1/<path>, whose rows are under the key <name>.
+ * @param query filters and order, as the server knows them.
+ */
+export async function readList<Row>(
+  base: URL,
+  list: { readonly name: string; readonly path: string; readonly query: URLSearchParams },
+  { limit = Number.POSITIVE_INFINITY, signal }: { limit?: number; signal?: AbortSignal | undefined } = {}
+): Promise<ReadList<Row>> {
   const rows: Row[] = []
-  let cursor: string | null = null
+  let next: string | null = null
   do {
-    const query = new URLSearchParams({ limit: String(PAGE_ROWS), ...(cursor === null ? {} : { cursor }) })
-    const page = (await getOne(base, `v1/${name}?${query}`)) as Record<string, unknown>
-    if (!Array.isArray(page[name])) {
-      throw new CommandError(`${base.href}v1/${name} has no list "${name}": is it a Restante server?`)
+    const query = new URLSearchParams(list.query)
+    query.set('limit', String(Math.min(PAGE_ROWS, limit - rows.length)))
+    if (next !== null) query.set('cursor', next)
+    const page = (await askJson(base, `v1/${list.path}?${query}`, { signal })) as Record<string, unknown>
+    const found = page[list.name]
+    if (!Array.isArray(found)) {
+      throw new CommandError(
+        `${base.href}v1/${list.path} has no list "${list.name}": is it a Restante server?`
+      )
     }
-    rows.push(...(page[name] as Row[]))
-    cursor = typeof page.next === 'string' ? page.next : null
-  } while (cursor !== null)
-  return rows
+    rows.push(...(found as Row[]))
+    next = typeof page.next === 'string' ? page.next : null
+  } while (next !== null && rows.length < limit)
+  return { rows, next }
+}
+
+async function answerBytes(base: URL, url: URL, { method = 'GET', body, signal }: Asking): Promise<Buffer> {
+  const timeout = AbortSignal.timeout(ANSWER_MS)
+  const headers: Record<string, string> = { accept: 'application/json' }
+  if (body) headers['content-type'] = 'application/json'
+  try {
+    const response = await fetch(url, {
+      ...{ method, headers, signal: signal ? AbortSignal.any([timeout, signal]) : timeout },
+      ...(body ? { body: JSON.stringify(body) } : {})
+    })
+    const bytes = Buffer.from(await response.arrayBuffer())
+    if (response.ok) return bytes
+    const text = refusal(url, response.status, parseObject(bytes.toString()))
+    throw response.status >= 500 && response.status !== 501
+      ? new ServerAwayError(text)
+      : new CommandError(text)
+  } catch (error) {
+    if (error instanceof CommandError) throw error
+    throw new ServerAwayError(unreachable(base, error), { cause: error })
+  }
 }
 
 function parseObject(text: string): Record<string, unknown> | undefined {

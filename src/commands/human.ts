@@ -37,3 +37,16 @@ export function bytesText(bytes: number): string {
   }
   return `${unit === 0 ? value : Number(value.toPrecision(3))} ${units[unit]}`
 }
+
+/** A count that may be unknown. */
+export function countText(count: number | null): string | number {
+  return count ?? '?'
+}
+
+/** A rate in messages per second with three digits: `0.25/s`, `1.2k/s`; a dash when there is none. */
+export function rateText(perSecond: number | null): string {
+  if (perSecond === null) return '?'
+  if (perSecond === 0) return '-'
+  const [value, unit] = perSecond >= 999.5 ? [perSecond / 1_000, 'k'] : [perSecond, '']
+  return `${Number(value.toPrecision(3))}${unit}/s`
+}

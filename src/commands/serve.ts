@@ -45,6 +45,8 @@ export interface ServeOptions {
   readonly pluginsOrigin?: string
   readonly createServer: CreateServer
   readonly log: FatalLogger
+  /** The plugin in whose file an error came up that nobody has caught; undefined when it came from elsewhere. */
+  readonly culprit?: (error: unknown) => string | undefined
 }
 
 /**
@@ -55,16 +57,17 @@ const SAME_SIGNAL_MS = 500
 
 /**
  * Runs a server until the first SIGTERM or SIGINT and stops it cleanly; a second signal ends the process at once
- * with 1. A fault (an error nobody caught) ends it with 70: better none than a half-dead server.
+ * with 1. A fault (an error nobody caught) ends it with 70: better none than a half-dead server; a fault in the file of a plugin
+ * is logged with its name.
  * @returns the exit code after a clean stop.
  * @throws CommandError, QueueError and others when the server cannot start or stop.
  */
 export async function serve({ createServer, ...options }: ServeOptions): Promise<number> {
-  const { settings, plugins, log } = options
+  const { settings, plugins, log, culprit = () => undefined } = options
   const readyFile = new ReadyFile(settings.readyFile)
   process.once('exit', () => readyFile.remove()) // however it ends, short of a kill
   process.stdout.on('error', () => {}) // a closed terminal must not stop the server
-  endOnFault(log)
+  endOnFault(log, culprit)
   const signal = firstSignal()
   const server = await createServer(options).catch(error => {
     throw explainStartFailure(error, settings)
@@ -116,8 +119,13 @@ function firstSignal(): Promise<NodeJS.Signals> {
   })
 }
 
-function endOnFault(log: FatalLogger): void {
+function endOnFault(log: FatalLogger, culprit: (error: unknown) => string | undefined): void {
   const onFault = (error: unknown, kind: string): void => {
+    const plugin = culprit(error)
+    if (plugin !== undefined) {
+      log.error({ err: error, plugin }, `${kind} in plugin ${plugin}: ${errorText(error)}`)
+      return
+    }
     try {
       log.fatal({ err: error }, `${kind}: ${errorText(error)}`)
     } finally {

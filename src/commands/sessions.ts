@@ -1,38 +1,75 @@
-import { systemClock } from '../clock.ts'
-import { type Arguments, type Command, EXIT, textArgument } from './command.ts'
-import { getOne, httpBase, httpOptions } from './http-client.ts'
-import { ageText, durationText } from './human.ts'
-import { namesText, printJson, printList } from './list.ts'
+import { type Command, textArgument } from './command.ts'
+import { type Fact, factsText } from './facts.ts'
+import { ageText, countText, durationText } from './human.ts'
+import { type ListView, listOptions, namesText, printItem, printList } from './list.ts'
 import { type Column, tableText } from './table.ts'
-import { printable, writeOut } from './terminal.ts'
+
+/** A session as GET /v1/sessions shows it; times in ISO 8601. Null: not known, or there is none. */
+export interface SessionRow {
+  readonly id: string
+  readonly connected: boolean
+  readonly persistent: boolean
+  readonly state: string | null
+  readonly queues: readonly string[]
+  readonly subscriptions: readonly { filter: string; qos: number; createdAt: string | null }[]
+  readonly backlog: number | null
+  readonly inflight: number | null
+  /** Age of the oldest message it has not acked; null when there is none. */
+  readonly oldestAgeMs: number | null
+  readonly createdAt: string | null
+  readonly connectedAt: string | null
+  readonly disconnectedAt: string | null
+  readonly lastActivityAt: string | null
+  /** Null: for ever. */
+  readonly expirySeconds: number | null
+  readonly expiresAt: string | null
+}
+
+const LIST: ListView<SessionRow> = {
+  name: 'sessions',
+  columns: sessionColumns,
+  empty: 'There is no such session. A client gets a durable one by connecting without Clean Start.',
+  sorts: ['id', 'backlog', 'inflight', 'oldest', 'createdAt', 'connectedAt', 'lastActivityAt'],
+  flags: {
+    queue: { describe: 'Sessions attached to this queue', query: 'queue', takes: 'text' },
+    prefix: { describe: 'Sessions whose id begins so', query: 'prefix', takes: 'text' },
+    connected: {
+      ...{ describe: 'Sessions whose client is connected', query: 'connected', takes: 'nothing' },
+      value: 'true'
+    },
+    away: {
+      ...{ describe: 'Sessions whose client is away', query: 'connected', takes: 'nothing' },
+      value: 'false'
+    },
+    state: {
+      ...{ describe: 'Sessions in this state', query: 'state', takes: 'text' },
+      choices: ['ready', 'caught-up', 'inflight-full', 'socket-full', 'offline']
+    },
+    'min-backlog': { describe: 'Sessions with so many messages to get', query: 'minBacklog', takes: 'count' },
+    'min-inflight': { describe: 'Sessions with so many unacked', query: 'minInflight', takes: 'count' },
+    'min-age': {
+      ...{ describe: 'Sessions whose oldest message is as old as this (90s, 5min, 2h, 1d)' },
+      ...{ query: 'minOldestAgeMs', takes: 'duration' }
+    }
+  }
+}
 
 /** `restante sessions`: whom the server remembers, and how far each is; with an id, all about one. */
 export const sessionsCommand: Command = {
   usage: 'sessions [id]',
   describe: 'Show the sessions, connected or away, and what they have still to receive',
   positionals: { id: { describe: 'Client id of one session, shown with its subscriptions' } },
-  options: httpOptions,
+  options: listOptions(LIST),
+  examples: [
+    ['restante sessions --sort backlog --watch', 'the longest backlogs first, shown again every 2 seconds'],
+    ['restante sessions --away --min-age 5min', 'who has been leaving messages lie'],
+    ['restante sessions logger', 'all about one']
+  ],
   run(args) {
     const id = textArgument(args, 'id')
-    return id === undefined ? printSessions(args) : printSession(args, id)
+    if (id === undefined) return printList(args, LIST)
+    return printItem(args, { path: `sessions/${encodeURIComponent(id)}`, text: sessionText })
   }
-}
-
-/** A session as GET /v1/sessions shows it; times in ISO 8601. */
-export interface SessionRow {
-  readonly id: string
-  readonly connected: boolean
-  readonly persistent: boolean
-  readonly state: string
-  readonly queues: readonly string[]
-  readonly subscriptions: readonly { filter: string; qos: number; createdAt: string }[]
-  readonly backlog: number
-  readonly inflight: number
-  /** Age of the oldest message it has not acked; null when there is none. */
-  readonly oldestAgeMs: number | null
-  readonly createdAt: string
-  readonly connectedAt: string | null
-  readonly disconnectedAt: string | null
 }
 
 /** Columns for sessions; ages are those at `nowMs`. */
@@ -40,18 +77,19 @@ export function sessionColumns(nowMs: number): Column<SessionRow>[] {
   return [
     { head: 'SESSION', cell: row => row.id },
     { head: 'CONNECTED', cell: row => presence(row, nowMs) },
-    { head: 'STATE', cell: row => row.state },
-    { head: 'QUEUES', cell: row => namesText(row.queues) },
-    { head: 'FILTERS', align: 'right', cell: row => row.subscriptions.length },
-    { head: 'BACKLOG', align: 'right', cell: row => row.backlog },
-    { head: 'INFLIGHT', align: 'right', cell: row => row.inflight },
-    { head: 'OLDEST', align: 'right', cell: oldestText }
+    { head: 'STATE', rank: 2, cell: row => row.state ?? '?' },
+    { head: 'QUEUES', rank: 1, cell: row => namesText(row.queues) },
+    { head: 'FILTERS', rank: 4, align: 'right', cell: row => row.subscriptions.length },
+    { head: 'BACKLOG', align: 'right', cell: row => countText(row.backlog) },
+    { head: 'INFLIGHT', rank: 3, align: 'right', cell: row => countText(row.inflight) },
+    { head: 'OLDEST', align: 'right', cell: oldestText },
+    { head: 'ENDS', rank: 5, isOptional: true, align: 'right', cell: row => endText(row, nowMs) }
   ]
 }
 
 /** All about one session, as text. */
 export function sessionText(row: SessionRow, nowMs: number): string {
-  const facts: readonly (readonly [string, string | number])[] = [
+  const facts: readonly Fact[] = [
     ['session', row.id],
     ['kind', row.persistent ? 'durable: kept while its client is away' : 'clean: ends with its connection'],
     ['connected', presence(row, nowMs)],
@@ -60,31 +98,18 @@ export function sessionText(row: SessionRow, nowMs: number): string {
     ['backlog', row.backlog],
     ['inflight', row.inflight],
     ['oldest', oldestText(row)],
-    ['created', `${row.createdAt} (${ageText(row.createdAt, nowMs)} ago)`]
+    ['active', row.lastActivityAt === null ? '-' : `${ageText(row.lastActivityAt, nowMs)} ago`],
+    ['created', row.createdAt === null ? null : `${row.createdAt} (${ageText(row.createdAt, nowMs)} ago)`],
+    ['ends', endingText(row, nowMs)]
   ]
-  const width = Math.max(...facts.map(([name]) => name.length))
   const filters: Column<SessionRow['subscriptions'][number]>[] = [
     { head: 'FILTER', cell: ({ filter }) => filter },
     { head: 'QOS', align: 'right', cell: ({ qos }) => qos },
-    { head: 'SINCE', cell: ({ createdAt }) => ageText(createdAt, nowMs) }
+    { head: 'SINCE', cell: ({ createdAt }) => ageText(createdAt, nowMs) || '?' }
   ]
   const subscriptions =
     row.subscriptions.length === 0 ? 'It has no subscription.' : tableText(filters, row.subscriptions)
-  const lines = facts.map(([name, value]) => `${name.padEnd(width)}  ${printable(String(value))}`)
-  return `${lines.join('\n')}\n\n${subscriptions}`
-}
-
-function printSessions(args: Arguments): Promise<number> {
-  const columns = sessionColumns(systemClock.now())
-  const empty = 'There is no session. A client gets a durable one by connecting without Clean Start.'
-  return printList<SessionRow>(args, { name: 'sessions', columns, empty })
-}
-
-async function printSession(args: Arguments, id: string): Promise<number> {
-  const session = await getOne(httpBase(args), `v1/sessions/${encodeURIComponent(id)}`)
-  if (args.json) await printJson(session)
-  else await writeOut(`${sessionText(session as SessionRow, systemClock.now())}\n`)
-  return EXIT.done
+  return `${factsText(facts)}\n\n${subscriptions}`
 }
 
 function oldestText({ oldestAgeMs }: SessionRow): string {
@@ -92,6 +117,17 @@ function oldestText({ oldestAgeMs }: SessionRow): string {
 }
 
 function presence({ connected, connectedAt, disconnectedAt }: SessionRow, nowMs: number): string {
-  if (connected) return `yes, ${ageText(connectedAt, nowMs)}`
+  if (connected) return connectedAt ? `yes, ${ageText(connectedAt, nowMs)}` : 'yes'
   return disconnectedAt ? `no, ${ageText(disconnectedAt, nowMs)}` : 'no'
+}
+
+function endText({ expiresAt }: SessionRow, nowMs: number): string {
+  return expiresAt === null ? '-' : `in ${durationText(Math.max(0, Date.parse(expiresAt) - nowMs))}`
+}
+
+function endingText(row: SessionRow, nowMs: number): string {
+  const { persistent, expirySeconds, expiresAt } = row
+  if (expiresAt !== null) return `${endText(row, nowMs)} (${expiresAt})`
+  if (!persistent) return 'with its connection'
+  return expirySeconds === null ? 'never' : `${durationText(expirySeconds * 1_000)} after its client has left`
 }

@@ -24,12 +24,19 @@ export const startCommand: Command = {
     ])
     // Logs go to stderr, apart from the first screen; written at once, so that a fatal line is never lost.
     const log = pino({ level: settings.logLevel }, pino.destination({ dest: 2, sync: true }))
-    const plugins = builtinPlugins(settings)
+    const builtin = builtinPlugins(settings)
+    const { loadPlugins, pluginBehind } = await import('../plugin-loader.ts')
+    const loaded = await loadPlugins(
+      settings.plugin,
+      builtin.map(({ name }) => name)
+    )
+    const plugins = [...builtin, ...loaded.map(({ plugin }) => plugin)]
     for (const name of Object.keys(settings.plugins)) {
       const isLoaded = plugins.some(plugin => plugin.name === name)
       if (!isLoaded) log.warn({ plugin: name }, 'the settings have options for a plugin that is not loaded')
     }
     const pluginsOrigin = originText(origins.plugins)
-    return serve({ settings, plugins, pluginsOrigin, createServer, log })
+    const culprit = (error: unknown) => pluginBehind(error, loaded)?.plugin.name
+    return serve({ settings, plugins, pluginsOrigin, createServer, log, culprit })
   }
 }

@@ -1,22 +1,7 @@
-import { systemClock } from '../clock.ts'
 import type { Command } from './command.ts'
-import { httpOptions } from './http-client.ts'
 import { ageText } from './human.ts'
-import { printList } from './list.ts'
+import { type ListView, listOptions, printList } from './list.ts'
 import type { Column } from './table.ts'
-
-/** `restante subscriptions`: who is subscribed to what. */
-export const subscriptionsCommand: Command = {
-  usage: 'subscriptions',
-  describe: 'Show who is subscribed to which events',
-  options: httpOptions,
-  run: args =>
-    printList(args, {
-      name: 'subscriptions',
-      columns: subscriptionColumns(systemClock.now()),
-      empty: 'There is no subscription.'
-    })
-}
 
 /** A subscription as GET /v1/subscriptions shows it; times in ISO 8601. */
 export interface SubscriptionRow {
@@ -26,7 +11,41 @@ export interface SubscriptionRow {
   readonly event: string
   readonly qos: number
   readonly connected: boolean
-  readonly createdAt: string
+  /** Null when it is not known. */
+  readonly createdAt: string | null
+}
+
+const LIST: ListView<SubscriptionRow> = {
+  name: 'subscriptions',
+  columns: subscriptionColumns,
+  empty: 'There is no such subscription.',
+  sorts: ['client', 'createdAt', 'qos'],
+  flags: {
+    client: { describe: 'Subscriptions of this client id', query: 'client', takes: 'text' },
+    filter: { describe: 'Subscriptions with exactly this filter', query: 'filter', takes: 'text' },
+    queue: { describe: 'Subscriptions that can match a topic of this queue', query: 'queue', takes: 'text' },
+    matches: { describe: 'Subscriptions that match this topic', query: 'matches', takes: 'text' },
+    connected: {
+      ...{ describe: 'Those whose client is connected', query: 'connected', takes: 'nothing' },
+      value: 'true'
+    },
+    away: {
+      ...{ describe: 'Those whose client is away', query: 'connected', takes: 'nothing' },
+      value: 'false'
+    }
+  }
+}
+
+/** `restante subscriptions`: who is subscribed to what. */
+export const subscriptionsCommand: Command = {
+  usage: 'subscriptions',
+  describe: 'Show who is subscribed to which events',
+  options: listOptions(LIST),
+  examples: [
+    ['restante subscriptions --matches DB/CREATE', 'who would get a message of this topic'],
+    ['restante subscriptions --client logger', 'those of one client']
+  ],
+  run: args => printList(args, LIST)
 }
 
 /** Columns for subscriptions; ages are those at `nowMs`. */
@@ -35,8 +54,8 @@ export function subscriptionColumns(nowMs: number): Column<SubscriptionRow>[] {
     { head: 'CLIENT', cell: row => row.client },
     { head: 'QUEUE', cell: row => row.queue },
     { head: 'EVENT', cell: row => row.event || '-' },
-    { head: 'QOS', align: 'right', cell: row => row.qos },
-    { head: 'CONNECTED', cell: row => (row.connected ? 'yes' : 'no') },
-    { head: 'SINCE', cell: row => ageText(row.createdAt, nowMs) }
+    { head: 'QOS', rank: 1, align: 'right', cell: row => row.qos },
+    { head: 'CONNECTED', rank: 2, cell: row => (row.connected ? 'yes' : 'no') },
+    { head: 'SINCE', rank: 3, cell: row => ageText(row.createdAt, nowMs) || '?' }
   ]
 }

@@ -32,6 +32,11 @@ export function writeOut(bytes: string | Uint8Array): Promise<void> {
   })
 }
 
+/** Prints JSON for programs and people. */
+export async function printJson(content: object): Promise<void> {
+  await writeOut(`${JSON.stringify(content, null, 2)}\n`)
+}
+
 /**
  * Text from strangers (client ids, topics, payloads) made safe for a terminal: control characters, and those that
  * turn the direction of writing, are shown as escapes such as \u001b.

@@ -233,6 +233,15 @@ export const SETTING_SCHEMAS = {
     examples: ['queue.example'],
     description: 'Names by which HTTP may call the server (Host), besides its address and localhost.'
   },
+  plugin: {
+    type: 'array',
+    items: { type: 'string', pattern: '\\S' },
+    uniqueItems: true,
+    default: [],
+    examples: ['./my-plugin.ts'],
+    description:
+      'Plugins to load besides those built in: files (.ts or .js, relative to the current folder) or names of packages.'
+  },
   plugins: {
     type: 'object',
     additionalProperties: { type: 'object' },

@@ -1,5 +1,6 @@
 import { errorText } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import type { TopicCounters } from '../routing/topic-counters.ts'
 import type { NoteStore } from '../store/store.ts'
 import { encodeCursor } from './cursor.ts'
 import type { NoteBook } from './notes.ts'
@@ -18,6 +19,7 @@ export interface CheckpointOptions {
   readonly notes: NoteBook
   readonly retained: Retained
   readonly wills: Wills
+  readonly counters: TopicCounters
   readonly mark: ReplayMark
   /** Sequence of the last message on stable storage. */
   readonly headSequence: () => number
@@ -25,8 +27,8 @@ export interface CheckpointOptions {
 }
 
 /**
- * Writes the cursors of all sessions that changed and the retained messages into the state, so that notes and messages
- * before are not needed any more to know them.
+ * Writes the cursors of all sessions that changed, the retained messages and what was counted by topic into the state, so
+ * that notes and messages before are not needed any more to know them.
  */
 export class Checkpoint {
   readonly #options: CheckpointOptions
@@ -34,6 +36,12 @@ export class Checkpoint {
 
   constructor(options: CheckpointOptions) {
     this.#options = options
+  }
+
+  get #hasChanged(): boolean {
+    const { store, notes, wills, counters, mark } = this.#options
+    const isBehind = mark.isBehind || wills.hasGone || counters.hasChanged
+    return isBehind || notes.hasChanged || store.sizeBytes() > 0
   }
 
   /** Whether there are more notes than should be. */
@@ -55,27 +63,31 @@ export class Checkpoint {
 
   /** The same, for the start: @throws QueueError QUEUE_STORE_FULL, QUEUE_STORE_FAILED */
   async runOrFail(): Promise<void> {
-    const { store, notes, retained, wills, mark, headSequence } = this.#options
-    if (!notes.hasChanged && !mark.isBehind && !wills.hasGone && store.sizeBytes() === 0) return
+    const { store, notes, retained, wills, counters, mark, headSequence } = this.#options
+    if (!this.#hasChanged) return
     if (retained.isFarBehind) await retained.flush()
     let taken: readonly Session[] = []
     let topics: readonly string[] = []
     let gone: readonly number[] = []
+    let counted: readonly string[] = []
     let through = mark.through
     try {
       await store.checkpoint(() => {
         taken = notes.takeChanged().filter(session => !session.isEnded)
         topics = retained.takeDirty()
         gone = wills.takeGone()
+        counted = counters.takeDirty()
         through = headSequence()
         const cursors = taken.map(session => cursorChange(session, encodeCursor(session)))
-        return [...cursors, ...retained.changes(topics), ...wills.goneChanges(gone), mark.change(through)]
+        const others = [...retained.changes(topics), ...wills.goneChanges(gone), ...counters.changes(counted)]
+        return [...cursors, ...others, mark.change(through)]
       })
       mark.through = through
     } catch (cause) {
       for (const session of taken) notes.touch(session)
       retained.taint(topics)
       wills.taint(gone)
+      counters.taint(counted)
       throw cause
     }
   }

@@ -4,6 +4,7 @@ import type { Logger } from '../log.ts'
 import type { Router } from '../routing/router.ts'
 import { type LaneStore, type Owed, REPLAY_STREAM } from '../store/store.ts'
 import { ENTRY } from './inflight.ts'
+import type { QueueIndex } from './queue-index.ts'
 import type { ReplayMark } from './replay.ts'
 import type { Sessions } from './sessions.ts'
 import type { Subscription } from './subscription.ts'
@@ -14,6 +15,7 @@ export interface JanitorOptions {
   readonly journal: Journal
   readonly router: Router<Subscription>
   readonly sessions: Sessions
+  readonly queueIndex: QueueIndex
   readonly mark: ReplayMark
   readonly log: Logger
 }
@@ -57,6 +59,7 @@ export class Janitor {
       low.set(stream.streamId, sequence)
       stream.sequences.trimThrough(Math.min(sequence, stream.sequences.last))
     }
+    this.#options.queueIndex.trim()
     const pending: number[] = []
     for (const session of this.#options.sessions.all()) {
       for (const { sequence, flags } of session.inflight.entries()) {

@@ -7,6 +7,10 @@ export class Merge<Place extends { readonly next: number }> {
     return this.#heap[0]
   }
 
+  get size(): number {
+    return this.#heap.length
+  }
+
   push(place: Place): void {
     this.#rise(this.#heap.push(place) - 1)
   }

@@ -2,9 +2,10 @@ import type { Clock } from '../clock.ts'
 import type { Receipt } from '../journal/batch.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { Route, Router } from '../routing/router.ts'
+import { TopicCounter } from '../routing/topic-counter.ts'
 import type { Message } from '../wire/message.ts'
 import { expiresAt, expirySecondsOf } from '../wire/reshape.ts'
-import type { Counters } from './counters.ts'
+import { type Counters, countAccepted } from './counters.ts'
 import type { FanOut } from './fan-out.ts'
 import type { Retained } from './retained.ts'
 import { directFilter, type Subscription } from './subscription.ts'
@@ -45,22 +46,26 @@ export class Publisher {
 
   /**
    * Publishes a message as a client would. Resolves when it is stored, at once when it is not kept.
+   * @returns its sequence; 0 when it is not kept.
    * @throws QueueError QUEUE_TOPIC_INVALID, QUEUE_STORE_FULL, QUEUE_STORE_FAILED, QUEUE_SERVER_STOPPING
    */
-  async publish(message: Message, topic: string, source: Source = INSIDE): Promise<void> {
-    const route = this.#options.router.route(topic)
-    if (isJournaled(message)) await this.#append(message, route, source)
-    else this.#forward(message, route)
+  async publish(message: Message, topic: string, source: Source = INSIDE): Promise<number> {
+    const { router, counters } = this.#options
+    const route = router.route(topic)
+    if (isJournaled(message)) return await this.#append(message, route, source)
+    countAccepted(counters, route.counter, this.#options.clock.now())
+    this.#forward(message, route)
+    return 0
   }
 
   /**
    * Publishes a message of QoS 1 or 2 to one session alone, which is subscribed to its own stream. Resolves when it
    * is stored. @throws as {@link publish}
    */
-  publishTo(clientId: string, message: Message): Promise<void> {
-    const counter = { topic: '', acceptedMessages: 0 }
+  async publishTo(clientId: string, message: Message): Promise<void> {
+    const counter = new TopicCounter('')
     const route = { ...this.#options.router.route(directFilter(clientId)), counter }
-    return this.#append(message, route, INSIDE)
+    await this.#append(message, route, INSIDE)
   }
 
   /** Publishes what nobody keeps: `$SYS`. What is retained of it lives in memory. */
@@ -73,14 +78,17 @@ export class Publisher {
     this.#options.fanOut.publish(route, message, () => {})
   }
 
-  #append(message: Message, route: Route<Subscription>, source: Source): Promise<void> {
+  #append(message: Message, route: Route<Subscription>, source: Source): Promise<number> {
     const { bytes, offset, length, isV5, qos } = message
     const isReplayed = message.isRetained || source.origin !== 0
     const owed = qos > 0 ? route.streamIds : []
     const streamIds = !isReplayed ? owed : qos > 0 ? route.replayedIds : route.replayedIds.slice(0, 1)
     const { clock, journal } = this.#options
     return new Promise((resolve, reject) => {
-      const receipt: Receipt = { accepted: () => resolve(), refused: (_pending, error) => reject(error) }
+      const receipt: Receipt = {
+        accepted: ({ message: stored }) => resolve(stored.sequence),
+        refused: (_pending, error) => reject(error)
+      }
       const fields = {
         ...{ ...source, route, streamIds, isV5 },
         expiresAt: expiresAt(clock.now(), expirySecondsOf(message)),

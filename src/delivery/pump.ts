@@ -1,10 +1,11 @@
 import type { Clock } from '../clock.ts'
+import type { DropReason } from '../events.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { Logger } from '../log.ts'
 import type { Router } from '../routing/router.ts'
 import type { Message } from '../wire/message.ts'
 import { DUP_BIT, PUBLISH, RETAIN_BIT } from '../wire/publish.ts'
-import type { Counters } from './counters.ts'
+import type { Drops } from './drops.ts'
 import { ENTRY, type InflightEntry, packetIdOf } from './inflight.ts'
 import type { NoteBook } from './notes.ts'
 import type { Outlet } from './outlet.ts'
@@ -29,7 +30,7 @@ export interface PumpOptions {
   readonly router: Router<Subscription>
   readonly notes: NoteBook
   readonly reservations: ReservationDesk
-  readonly counters: Counters
+  readonly drops: Drops
   readonly log: Logger
 }
 
@@ -69,16 +70,11 @@ export class SessionPump {
       if (step === 'sent') sent++
       else if (step !== 'passed') {
         session.state = step === 'loading' ? 'ready' : step
-        return this.#done(sent, false)
+        return { sent, hasMore: false }
       }
     }
     session.state = 'ready'
-    return this.#done(sent, true)
-  }
-
-  #done(sent: number, hasMore: boolean): PumpResult {
-    this.#options.counters.deliveredMessages += sent
-    return { sent, hasMore }
+    return { sent, hasMore: true }
   }
 
   #step(session: Session, outlet: Outlet): Step {
@@ -109,12 +105,12 @@ export class SessionPump {
     if (message === undefined) return 'loading'
     if (message === null) return this.#lose(session, entry)
     const isExact = (entry.flags & ENTRY.qos2) !== 0
-    if (!isExact && this.#isExpired(message)) return this.#expireInflight(session)
+    if (!isExact && this.#isExpired(message)) return this.#expireInflight(session, message)
     const wanted = (session.specials > 0 && this.#wantedBy(session, message)) || PLAIN[isExact ? 2 : 1]!
     const form = outlet.prepare(message, wanted.identifiers, isExact ? 2 : 1)
     if (!form) {
       session.ack(packetId)
-      return this.#drop()
+      return this.#drop(session, message, 'not-taken')
     }
     inflight.resent()
     // its packet id may not have been noted yet
@@ -152,8 +148,7 @@ export class SessionPump {
     }
     if (this.#isExpired(message)) {
       this.#pass(session, sequence)
-      this.#options.counters.expiredMessages++
-      return 'passed'
+      return this.#drop(session, message, 'expired')
     }
     if (!this.#mayUseId(session)) return session.isWaiting ? 'loading' : 'inflight-full'
     const plain = PLAIN[session.take(sequence)]!
@@ -173,7 +168,7 @@ export class SessionPump {
     const form = outlet.prepare(message, wanted.identifiers, qos)
     if (!form) {
       this.#touch(session)
-      return this.#drop()
+      return this.#drop(session, message, 'not-taken')
     }
     if (qos === 0) {
       outlet.publish(form, PUBLISH | bits, 0)
@@ -239,11 +234,10 @@ export class SessionPump {
   }
 
   /** Its time was over before it could be sent again: whether it has arrived is not known. */
-  #expireInflight(session: Session): Step {
+  #expireInflight(session: Session, message: Message): Step {
     session.inflight.lose()
     this.#touch(session)
-    this.#options.counters.expiredMessages++
-    return 'passed'
+    return this.#drop(session, message, 'expired')
   }
 
   #lose(session: Session, entry: InflightEntry): Step {
@@ -253,7 +247,7 @@ export class SessionPump {
     else session.inflight.lose()
     this.#touch(session)
     // a retained message was replaced meanwhile: the newer one comes by itself
-    if (flags & ENTRY.aside) return this.#drop()
+    if (flags & ENTRY.aside) return this.#drop(session, null, 'replaced')
     return this.#lost(session, sequence)
   }
 
@@ -267,19 +261,18 @@ export class SessionPump {
     if (session.isPersistent) this.#options.notes.touch(session)
   }
 
-  #drop(): Step {
-    this.#options.counters.droppedMessages++
+  #drop({ clientId }: Session, message: Message | null, reason: DropReason): Step {
+    this.#options.drops.one(clientId, message, reason)
     return 'passed'
   }
 
   #lost(session: Session, sequence: number): Step {
-    this.#options.counters.lostMessages++
     const fields = { clientId: session.clientId, sequence }
     this.#options.log.error(
       fields,
       `message ${sequence} for ${session.clientId} is not in the store any more`
     )
-    return 'passed'
+    return this.#drop(session, null, 'lost')
   }
 }
 

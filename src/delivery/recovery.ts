@@ -1,6 +1,7 @@
 import type { Router } from '../routing/router.ts'
 import type { StateChange, StoreContents } from '../store/store.ts'
 import { type Cursor, decodeCursor } from './cursor.ts'
+import type { Expiry } from './expiry.ts'
 import { ENTRY } from './inflight.ts'
 import { readNote } from './note-format.ts'
 import { Session, type SessionHost } from './session.ts'
@@ -162,6 +163,24 @@ function enterSubscriptions(
     if (!stream) continue
     const low = stream.lowSequence()
     for (const sequence of sequences) if (sequence > low) stream.sequences.push(sequence)
+  }
+}
+
+/** Tells what the streams have when it expires. */
+export function enterExpiries(
+  { expiries }: StoreContents,
+  router: Router<Subscription>,
+  expiry: Expiry
+): void {
+  const times = new Map<number, number>()
+  for (const { sequence, expiresAt } of expiries) times.set(sequence, expiresAt)
+  if (times.size === 0) return
+  for (const { sequences } of router.streams) {
+    for (let index = sequences.length - sequences.size; index < sequences.length; index++) {
+      const sequence = sequences.at(index)!
+      const expiresAt = times.get(sequence)
+      if (expiresAt !== undefined) expiry.add(expiresAt, sequence, [sequences])
+    }
   }
 }
 

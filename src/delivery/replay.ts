@@ -1,5 +1,14 @@
+import { errorText } from '../errors.ts'
 import type { Journal } from '../journal/journal.ts'
-import { type MetaRow, REPLAY_STREAM, type StateChange, type StoreContents } from '../store/store.ts'
+import type { Logger } from '../log.ts'
+import type { TopicCounters } from '../routing/topic-counters.ts'
+import {
+  type LaneStore,
+  type MetaRow,
+  REPLAY_STREAM,
+  type StateChange,
+  type StoreContents
+} from '../store/store.ts'
 import { type Message, ORIGIN } from '../wire/message.ts'
 import type { Retained } from './retained.ts'
 import type { Session } from './session.ts'
@@ -81,4 +90,32 @@ function sequencesAfter({ postings }: StoreContents, through: number): number[] 
     for (const sequence of posting.sequences) if (sequence > through) sequences.push(sequence)
   }
   return sequences.sort((a, b) => a - b)
+}
+
+/** What is counted again at the start. */
+export interface RecountOptions {
+  /** Messages up to it are in the rows. */
+  readonly through: number
+  /** The last message that was kept. */
+  readonly lastSequence: number
+  readonly lane: LaneStore
+  readonly counters: TopicCounters
+  readonly log: Logger
+}
+
+/** Counts the messages since the last checkpoint by topic, as when they were accepted. */
+export async function recount({ through, lastSequence, lane, counters, log }: RecountOptions): Promise<void> {
+  try {
+    for (let sequence = through + 1; sequence <= lastSequence; ) {
+      const { messages, to } = await lane.read(sequence)
+      for (const message of messages) {
+        if (message.sequence < sequence) continue
+        counters.counter(message.topic()).accepted(message.acceptedAt)
+      }
+      sequence = Math.max(to, sequence) + 1
+    }
+  } catch (cause) {
+    // whoever waits for what cannot be read will be told; nothing hangs on these counts
+    log.warn({ err: cause }, `messages before the start could not be counted: ${errorText(cause)}`)
+  }
 }

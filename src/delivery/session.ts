@@ -1,11 +1,12 @@
 import type { Clock } from '../clock.ts'
-import type { SequenceList } from '../routing/sequence-list.ts'
+import { type Claim, countClaims } from './backlog.ts'
 import { InboundIds } from './inbound-ids.ts'
 import { Inflight, type InflightEntry } from './inflight.ts'
 import { Merge } from './merge.ts'
 import type { Outlet } from './outlet.ts'
 import type { RetainedFeed } from './retained-feed.ts'
 import type { Subscription } from './subscription.ts'
+import { atOnce } from './turns.ts'
 
 /** Why a session gets nothing at this moment. */
 export type SessionState = 'ready' | 'caught-up' | 'inflight-full' | 'socket-full' | 'offline'
@@ -203,48 +204,27 @@ export class Session {
     return true
   }
 
-  /** Messages it has still to receive, those inflight not included. Counted now, from the streams. */
-  backlog(): number {
-    const durable = [...this.subscriptions.values()].filter(subscription => subscription.qos > 0)
-    const [only] = durable
-    if (!only) return 0
-    if (durable.length === 1)
-      return only.stream.sequences.length - only.stream.sequences.indexAfter(only.lowSequence)
-    return countDistinct(durable)
+  /** What its durable subscriptions claim, beyond what it has been sent. */
+  claims(): Claim[] {
+    const claims: Claim[] = []
+    for (const { qos, filter, stream, lowSequence } of this.subscriptions.values()) {
+      if (qos > 0) claims.push({ filter, sequences: stream.sequences, low: lowSequence })
+    }
+    return claims
   }
 
-  /** Sequence of the oldest message it has not acked; null when there is none. */
+  /** Messages it has still to ack, counted at once: what is queued, and what is inflight. */
+  countOwed(): number {
+    return atOnce(countClaims(this.claims())) + this.inflight.size
+  }
+
+  /** Sequence of the oldest message that it has not acked and that has not expired; null when there is none. */
   oldestSequence(): number | null {
     let oldest = Number.POSITIVE_INFINITY
     for (const entry of this.inflight.entries()) oldest = Math.min(oldest, entry.sequence)
-    for (const { qos, stream, lowSequence } of this.subscriptions.values()) {
-      if (qos === 0) continue
-      oldest = Math.min(oldest, stream.sequences.at(stream.sequences.indexAfter(lowSequence)) ?? oldest)
+    for (const { sequences, low } of this.claims()) {
+      oldest = Math.min(oldest, sequences.firstAfter(low) ?? oldest)
     }
     return Number.isFinite(oldest) ? oldest : null
   }
-}
-
-/** Messages of several streams, each counted once. */
-function countDistinct(subscriptions: readonly Subscription[]): number {
-  const places = new Merge<{ readonly sequences: SequenceList; index: number; next: number }>()
-  for (const { stream, lowSequence } of subscriptions) {
-    const { sequences } = stream
-    const index = sequences.indexAfter(lowSequence)
-    const next = sequences.at(index)
-    if (next !== undefined) places.push({ sequences, index, next })
-  }
-  let count = 0
-  let last = 0
-  for (let top = places.top; top; top = places.top) {
-    if (top.next !== last) count++
-    last = top.next
-    const next = top.sequences.at(++top.index)
-    if (next === undefined) places.pop()
-    else {
-      top.next = next
-      places.sink()
-    }
-  }
-  return count
 }

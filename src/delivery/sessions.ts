@@ -1,10 +1,12 @@
 import type { Clock } from '../clock.ts'
+import type { EndReason, Events } from '../events.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { Router } from '../routing/router.ts'
 import { Serial } from '../serial.ts'
 import type { StateChange, StateStore } from '../store/store.ts'
 import { encodeCursor } from './cursor.ts'
 import { Deadlines } from './deadlines.ts'
+import type { Drops } from './drops.ts'
 import type { FanOut } from './fan-out.ts'
 import type { NoteBook } from './notes.ts'
 import { RESERVED_COUNTERS } from './reservations.ts'
@@ -25,6 +27,8 @@ export interface SessionsOptions {
   readonly notes: NoteBook
   readonly wills: Wills
   readonly clock: Clock
+  readonly events: Events
+  readonly drops: Drops
   readonly wake: (session: Session) => void
   /** The time of a session whose client was away is over. */
   readonly expired: (session: Session) => void
@@ -45,6 +49,16 @@ export interface Opening {
   readonly session: Session
   readonly isPresent: boolean
   readonly will: Will | null
+}
+
+/** Numbers over all sessions. */
+export interface SessionTotals {
+  readonly sessions: number
+  /** Those that outlive their connection. */
+  readonly persistentSessions: number
+  readonly subscriptions: number
+  /** Sent and not acked. */
+  readonly inflightMessages: number
 }
 
 /** Called when a session is open, in the same turn; the connection attaches itself. */
@@ -80,6 +94,18 @@ export class Sessions implements SessionHost {
 
   all(): Iterable<Session> {
     return this.#byClient.values()
+  }
+
+  /** Added up now, over all sessions. */
+  totals(): SessionTotals {
+    const totals = { sessions: 0, persistentSessions: 0, subscriptions: 0, inflightMessages: 0 }
+    for (const { isPersistent, expirySeconds, subscriptions, inflight } of this.#byClient.values()) {
+      totals.sessions++
+      if (isPersistent && expirySeconds !== 0) totals.persistentSessions++
+      totals.subscriptions += subscriptions.size
+      totals.inflightMessages += inflight.size
+    }
+    return totals
   }
 
   wake(session: Session): void {
@@ -150,26 +176,32 @@ export class Sessions implements SessionHost {
     session.disconnectedAt ??= this.clock.now()
     const hasChanged = expirySeconds !== session.expirySeconds
     session.expirySeconds = expirySeconds
-    if (!session.isPersistent) this.#forget(session)
-    else if (expirySeconds === 0) this.#expire(session)
-    else if (hasChanged || expirySeconds !== null) this.#leave(session, hasChanged)
+    if (!session.isPersistent) this.#forget(session, 'disconnected')
+    else if (expirySeconds === 0) this.#expire(session, 'disconnected')
+    else this.#leave(session, hasChanged)
   }
 
-  /** Drops what is queued and inflight for a session. @throws QueueError QUEUE_STORE_FULL, QUEUE_STORE_FAILED */
-  purge(session: Session): Promise<void> {
+  /**
+   * Drops what is queued and inflight for a session.
+   * @returns how many messages. @throws QueueError QUEUE_STORE_FULL, QUEUE_STORE_FAILED
+   */
+  purge(session: Session): Promise<number> {
     return this.#serial.run(session.clientId, async () => {
-      if (session.isEnded) return
+      if (session.isEnded) return 0
+      const messages = session.countOwed()
       session.purge(this.#options.journal.headSequence)
+      this.#options.drops.several(session.clientId, messages, 'purged')
       if (session.isPersistent) await this.#write([rows.cursorChange(session, encodeCursor(session))])
+      return messages
     })
   }
 
   /** Ends a session: its subscriptions and its claims are gone. @throws QueueError QUEUE_STORE_FULL, QUEUE_STORE_FAILED */
-  end(session: Session): Promise<void> {
+  end(session: Session, reason: EndReason = 'ended'): Promise<void> {
     return this.#serial.run(session.clientId, async () => {
       if (session.isEnded || session.outlet) return
       if (session.isPersistent) await this.#write(rows.endChanges(session))
-      this.#forget(session)
+      this.#forget(session, reason)
     })
   }
 
@@ -186,15 +218,22 @@ export class Sessions implements SessionHost {
   /** Writes down when it was left, and how long it is kept from then on. */
   #leave(session: Session, hasChanged: boolean): void {
     this.#limit(session)
-    const { expirySeconds, disconnectedAt } = session
+    const { disconnectedAt } = session
     // not synced: were it lost, the time would begin with the next start. A changed interval is another matter
-    const write = () =>
-      this.#options.state.write([rows.sessionChange(session, expirySeconds, disconnectedAt)], {
-        sync: hasChanged
-      })
     void this.#serial.run(session.clientId, async () => {
-      if (!session.isEnded && session.disconnectedAt === disconnectedAt) await write().catch(() => {})
+      if (session.isEnded || session.disconnectedAt !== disconnectedAt) return
+      await this.#writeRow(session, disconnectedAt, hasChanged).catch(() => {})
     })
+  }
+
+  /** Only who looks at it is told wrong when this does not reach the store: no time hangs on it. */
+  #writeLater(session: Session, disconnectedAt: number | null): void {
+    this.#writeRow(session, disconnectedAt, false).catch(() => {})
+  }
+
+  #writeRow(session: Session, disconnectedAt: number | null, sync: boolean): Promise<void> {
+    const change = rows.sessionChange(session, session.expirySeconds, disconnectedAt)
+    return this.#options.state.write([change], { sync })
   }
 
   #limit(session: Session): void {
@@ -210,13 +249,13 @@ export class Sessions implements SessionHost {
 
   #expireIfDue(session: Session): void {
     if (session.isEnded || session.outlet || !this.#isOver(session)) return
-    this.#expire(session)
+    this.#expire(session, 'expired')
     this.#options.expired(session)
   }
 
   /** Ends a session whose time is over; a store that does not take it is asked again. */
-  #expire(session: Session): void {
-    this.end(session).catch(() => {
+  #expire(session: Session, reason: EndReason): void {
+    this.end(session, reason).catch(() => {
       this.clock.after(RETRY_MS, () => this.#expireIfDue(session))
     })
   }
@@ -231,7 +270,7 @@ export class Sessions implements SessionHost {
     const hasChanged = session.expirySeconds !== request.expirySeconds
     if (session.isPersistent && (isLimited || hasChanged)) {
       changes.push(rows.sessionChange(session, request.expirySeconds))
-    }
+    } else if (session.isPersistent && session.disconnectedAt !== null) this.#writeLater(session, null)
     if (changes.length > 0) await this.#write(changes)
     session.expirySeconds = request.expirySeconds
     wills.resumed(request.clientId)
@@ -250,7 +289,7 @@ export class Sessions implements SessionHost {
     if (session.isPersistent) changes.push(...this.#newRows(session))
     if (will) changes.push(...wills.changes(will))
     if (changes.length > 0) await this.#write(changes)
-    if (old) this.#forget(old)
+    if (old) this.#forget(old, 'replaced')
     else wills.sessionEnded(clientId)
     this.#byClient.set(clientId, session)
     if (will) wills.enter(will)
@@ -267,12 +306,13 @@ export class Sessions implements SessionHost {
     ]
   }
 
-  #forget(session: Session): void {
+  #forget(session: Session, reason: EndReason): void {
     session.isEnded = true
     session.detach()
     this.#subscriptions.removeAll(session)
     if (this.#byClient.get(session.clientId) === session) this.#byClient.delete(session.clientId)
     this.#options.wills.sessionEnded(session.clientId)
+    this.#options.events.tell('sessionEnded', { clientId: session.clientId, reason })
   }
 
   #write(changes: readonly StateChange[]): Promise<void> {

@@ -1,9 +1,12 @@
-import { ENTRY } from '../delivery/inflight.ts'
+import type { AedesClient } from '../broker/broker.ts'
+import { ENTRY, type InflightEntry } from '../delivery/inflight.ts'
 import type { Session } from '../delivery/session.ts'
 import { malformed, PacketCursor, protocolError } from '../wire/cursor.ts'
+import type { Message } from '../wire/message.ts'
 import { reasonedAck, TYPE } from '../wire/packets.ts'
 import { CARRIER, walkProperties } from '../wire/properties.ts'
 import type { Connection } from './connection.ts'
+import type { FrontContext } from './context.ts'
 
 const PUBREL = 0x62
 const PUBCOMP = 0x70
@@ -33,6 +36,20 @@ export function puback(
   if (entry.flags & ENTRY.qos2) throw protocolError(`PUBACK for packet id ${id}, which was sent with QoS 2`)
   session.ack(id)
   connection.acked(entry, id)
+}
+
+/** Tells listeners of `ack` what a client has acked; a message that cannot be read any more is not told of. */
+export function tellAck(
+  client: AedesClient,
+  { broker, journal, retained }: FrontContext,
+  { sequence, flags }: InflightEntry,
+  packetId: number
+): void {
+  const kept = flags & ENTRY.aside ? retained.bySequence(sequence) : undefined
+  const found = kept ? Promise.resolve(kept) : journal.fetch(sequence)
+  const isExact = (flags & ENTRY.qos2) !== 0
+  const tell = (message: Message | null) => message && broker.events.acked(client, message, packetId, isExact)
+  found.then(tell, () => {})
 }
 
 /** PUBREC, PUBREL and PUBCOMP of the client. @see MQTT 5.0 sections 3.5 to 3.7, 4.3.3 */

@@ -64,9 +64,13 @@ export class ConnectionPort implements ClientPort {
     }
   }
 
-  async subscribe(subscriptions: readonly HookSubscription[], packetId: number | null): Promise<void> {
+  /** @returns a reason code for each: the granted QoS, or why not. */
+  async subscribe(
+    subscriptions: readonly HookSubscription[],
+    packetId: number | null
+  ): Promise<readonly number[]> {
     for (const { topic } of subscriptions) assertFilter(topic, this.#context.router.maxTopicLevels)
-    await subscribeAs(this.#connection, this.#context, this.#session(), subscriptions, packetId)
+    return await subscribeAs(this.#connection, this.#context, this.#session(), subscriptions, packetId)
   }
 
   async unsubscribe(filters: readonly string[], packetId: number | null): Promise<void> {
@@ -75,7 +79,6 @@ export class ConnectionPort implements ClientPort {
 
   async emptyQueue(): Promise<void> {
     const session = this.#session()
-    this.#context.counters.droppedMessages += session.backlog() + session.inflight.size
     await this.#context.sessions.purge(session)
   }
 

@@ -20,6 +20,8 @@ export interface ConnectRequest {
   readonly clientId: string
   readonly isCleanStart: boolean
   readonly keepAliveSeconds: number
+  /** Null without one. */
+  readonly username: string | null
   /** Seconds the session is kept after the disconnect; 0: not at all; null: for ever. */
   readonly expirySeconds: number | null
   readonly receiveMaximum: number
@@ -60,7 +62,7 @@ export function readConnect(bytes: Buffer, body: number, end: number): ConnectRe
   const willAt = cursor.at
   const will = flags & FLAG.will ? readWill(cursor, flags, isV5) : null
   const loginAt = cursor.at
-  readLogin(cursor, flags)
+  const username = readLogin(cursor, flags)
 
   const head = Buffer.from(bytes.subarray(body, propertiesAt))
   head[flagsAt - body] = (flags & ~WILL_FLAGS) | FLAG.clean
@@ -72,6 +74,7 @@ export function readConnect(bytes: Buffer, body: number, end: number): ConnectRe
     clientId,
     isCleanStart,
     keepAliveSeconds,
+    username,
     // a 3.1.1 session is kept until a Clean Session replaces it
     ...properties,
     ...(isV5 ? {} : { expirySeconds: isCleanStart ? 0 : null }),
@@ -91,11 +94,12 @@ function checkFlags(flags: number, protocolVersion: number): void {
   }
 }
 
-/** Checks user name and password. */
-function readLogin(cursor: PacketCursor, flags: number): void {
-  if (flags & FLAG.user) cursor.text('the user name')
+/** Checks user name and password; returns the name. */
+function readLogin(cursor: PacketCursor, flags: number): string | null {
+  const username = flags & FLAG.user ? cursor.text('the user name') : null
   if (flags & FLAG.password) cursor.binary()
   if (!cursor.isAtEnd) throw malformed('CONNECT has bytes behind its last field')
+  return username
 }
 
 interface ConnectProperties {

@@ -1,14 +1,15 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { AedesClient } from '../broker/broker.ts'
-import { ENTRY, type InflightEntry } from '../delivery/inflight.ts'
+import type { InflightEntry } from '../delivery/inflight.ts'
 import type { Session } from '../delivery/session.ts'
 import type { Opening } from '../delivery/sessions.ts'
 import type { Will } from '../delivery/wills.ts'
 import { errorText, QueueError } from '../errors.ts'
+import type { EventMap } from '../events.ts'
 import { malformed, PacketCursor, protocolError } from '../wire/cursor.ts'
 import { disconnect, PINGRESP, reasonedAck, TYPE } from '../wire/packets.ts'
-import { exchange, puback } from './acks.ts'
+import { exchange, puback, tellAck } from './acks.ts'
 import { ConnectionPort } from './client-port.ts'
 import { type ConnectRequest, hasLegalFlags } from './connect.ts'
 import type { FrontContext } from './context.ts'
@@ -17,6 +18,7 @@ import { Handshake, notConnect } from './handshake.ts'
 import { Inbound } from './inbound.ts'
 import { type HoldReason, Intake, type IntakeOwner } from './intake.ts'
 import { Outgoing } from './outgoing.ts'
+import { connectedEvent } from './peer.ts'
 import { subscribe, unsubscribe } from './subscribe.ts'
 
 /** A socket that was ended gets so long to take what is left. */
@@ -42,7 +44,11 @@ export class Connection implements IntakeOwner {
   /** The DISCONNECT that ends this connection. */
   #lastWord: Buffer | null = null
   #failure: Error | null = null
+  /** Why it is over; see EventMap. */
+  #reason = 'lost'
   #heardAt = 0
+  /** When something was last read, milliseconds since 1970. */
+  lastActivityAt: number
   isClosed = false
   receivedBytes = 0
 
@@ -52,6 +58,7 @@ export class Connection implements IntakeOwner {
     this.request = request
     this.#context = context
     this.connectedAt = context.clock.now()
+    this.lastActivityAt = this.connectedAt
     this.#heardAt = context.tick
     this.#intake = new Intake(socket, this)
     this.outgoing = new Outgoing(socket, this, context)
@@ -175,7 +182,10 @@ export class Connection implements IntakeOwner {
 
   #read(chunk: Buffer): void {
     if (this.isClosed) return
-    this.#heardAt = this.#context.tick
+    const { clock, counters, tick } = this.#context
+    this.#heardAt = tick
+    this.lastActivityAt = clock.now()
+    counters.receivedBytes += chunk.length
     // a browser, TLS: what would be its length may never come
     if (this.receivedBytes === 0 && chunk[0]! >> 4 !== TYPE.connect) this.fail(notConnect())
     this.receivedBytes += chunk.length
@@ -214,27 +224,22 @@ export class Connection implements IntakeOwner {
   }
 
   #disconnect(session: Session, cursor: PacketCursor): void {
-    const { keepsWill, expirySeconds } = readDisconnect(cursor, this.isV5)
+    const { maxSessionExpirySeconds } = this.#context.limits
+    const { keepsWill, expirySeconds } = readDisconnect(cursor, this.isV5, maxSessionExpirySeconds)
     if (expirySeconds !== undefined && expirySeconds !== 0 && session.expirySeconds === 0) {
       throw protocolError('DISCONNECT wants to keep a session that ends with its connection') // [MQTT-3.14.2-2]
     }
-    const { maxSessionExpirySeconds } = this.#context.limits
     this.#hasSaidGoodbye = !keepsWill
-    this.#expirySeconds = limited(expirySeconds, maxSessionExpirySeconds)
+    this.#reason = 'client'
+    this.#expirySeconds = expirySeconds
     this.close()
   }
 
   // ---- answering
 
   /** The client has acked a delivery: whoever listens is told. */
-  acked({ sequence, flags }: InflightEntry, packetId: number): void {
-    const { broker, journal, retained } = this.#context
-    const { events } = broker
-    if (!events.wantsAcks) return
-    const kept = flags & ENTRY.aside ? retained.bySequence(sequence) : undefined
-    const found = kept ? Promise.resolve(kept) : journal.fetch(sequence)
-    const isExact = (flags & ENTRY.qos2) !== 0
-    found.then(message => message && events.acked(this.client, message, packetId, isExact), noop)
+  acked(entry: InflightEntry, packetId: number): void {
+    if (this.#context.broker.events.wantsAcks) tellAck(this.client, this.#context, entry, packetId)
   }
 
   /** Queues a whole packet; a client that cannot take it is told so and disconnected. [MQTT-3.1.2-24] */
@@ -276,11 +281,14 @@ export class Connection implements IntakeOwner {
   // ---- beginning and end
 
   /** The client is let in and its session is open. */
-  open({ session, will }: Opening): void {
+  open({ session, isPresent, will }: Opening): void {
     this.#session = session
     this.#will = will
     if (will) will.client = this.client
     session.attach(this.outgoing)
+    const { counters, events } = this.#context
+    counters.connections++
+    if (events.has('clientConnected')) events.tell('clientConnected', connectedEvent(this, isPresent))
   }
 
   takenOver(): void {
@@ -305,6 +313,7 @@ export class Connection implements IntakeOwner {
   #end(error: unknown): void {
     if (this.isClosed) return
     const known = error instanceof QueueError
+    this.#reason = known ? error.code : 'failed'
     const fields = {
       clientId: this.clientId,
       address: this.remoteAddress,
@@ -340,6 +349,11 @@ export class Connection implements IntakeOwner {
     this.outgoing.gone()
     this.#context.broker.closed(this.client)
     this.#context.forget(this)
+    if (session) this.#context.events.tell('clientDisconnected', this.#ending())
+  }
+
+  #ending(): EventMap['clientDisconnected'] {
+    return { clientId: this.clientId, connectedAt: this.connectedAt, reason: this.#reason }
   }
 
   /** The subscriptions of a session that ends with its connection are gone. */
@@ -360,12 +374,4 @@ export class Connection implements IntakeOwner {
 /** A hook that refuses something says itself why. */
 function ofHook(error: unknown): unknown {
   return error instanceof QueueError && error.code === 'QUEUE_NOT_AUTHORIZED' ? (error.cause ?? error) : error
-}
-
-/** A message that cannot be read any more is not told of. */
-function noop(): void {}
-
-function limited(seconds: number | null | undefined, limit: number): number | null | undefined {
-  if (limit === 0 || seconds === undefined) return seconds
-  return Math.min(seconds ?? Number.POSITIVE_INFINITY, limit)
 }

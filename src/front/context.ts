@@ -1,6 +1,7 @@
 import type { Broker } from '../broker/broker.ts'
 import type { Clock } from '../clock.ts'
 import type { Counters } from '../delivery/counters.ts'
+import type { Drops } from '../delivery/drops.ts'
 import type { FanOut } from '../delivery/fan-out.ts'
 import type { NoteBook } from '../delivery/notes.ts'
 import type { Publisher } from '../delivery/publisher.ts'
@@ -9,6 +10,7 @@ import type { Flushable, Scheduler } from '../delivery/scheduler.ts'
 import type { Sessions } from '../delivery/sessions.ts'
 import type { Subscription } from '../delivery/subscription.ts'
 import type { Wills } from '../delivery/wills.ts'
+import type { Events } from '../events.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { Logger } from '../log.ts'
 import type { Router } from '../routing/router.ts'
@@ -47,6 +49,8 @@ export interface FrontContext {
   readonly broker: Broker
   readonly clock: Clock
   readonly counters: Counters
+  readonly drops: Drops
+  readonly events: Events
   readonly fanOut: FanOut
   readonly journal: Journal
   readonly limits: FrontLimits

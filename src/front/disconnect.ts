@@ -29,8 +29,16 @@ export interface DisconnectRequest {
   readonly expirySeconds: number | null | undefined
 }
 
-/** Reads DISCONNECT. Throws QUEUE_PACKET_MALFORMED, QUEUE_PROTOCOL_ERROR. @see MQTT 5.0 section 3.14 */
-export function readDisconnect(cursor: PacketCursor, isV5: boolean): DisconnectRequest {
+/**
+ * Reads DISCONNECT.
+ * @param maxExpirySeconds longest time that a session is kept; 0: as long as the client asks for.
+ * @throws QueueError QUEUE_PACKET_MALFORMED, QUEUE_PROTOCOL_ERROR @see MQTT 5.0 section 3.14
+ */
+export function readDisconnect(
+  cursor: PacketCursor,
+  isV5: boolean,
+  maxExpirySeconds: number
+): DisconnectRequest {
   let expirySeconds: number | null | undefined
   const reasonCode = isV5 && !cursor.isAtEnd ? cursor.byte() : 0
   if (isV5 && !cursor.isAtEnd) {
@@ -42,5 +50,10 @@ export function readDisconnect(cursor: PacketCursor, isV5: boolean): DisconnectR
   if (!cursor.isAtEnd) throw malformed('DISCONNECT has bytes behind its last field')
   if (!CODES.has(reasonCode)) throw protocolError(`reason code ${reasonCode} is not one for DISCONNECT`)
   // [MQTT-3.14.4-3] only the normal one takes the will back
-  return { keepsWill: reasonCode !== 0, expirySeconds }
+  return { keepsWill: reasonCode !== 0, expirySeconds: limited(expirySeconds, maxExpirySeconds) }
+}
+
+function limited(seconds: number | null | undefined, limit: number): number | null | undefined {
+  if (limit === 0 || seconds === undefined) return seconds
+  return Math.min(seconds ?? Number.POSITIVE_INFINITY, limit)
 }

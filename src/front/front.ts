@@ -45,6 +45,13 @@ export class Front {
     return this.#connections
   }
 
+  /** Those whose session is open. */
+  get connectedClients(): number {
+    let clients = 0
+    for (const { session } of this.#connections) if (session) clients++
+    return clients
+  }
+
   /**
    * Takes a connection, as `aedes.handle` does.
    * @param socket any byte stream. @param request the upgrade request of a WebSocket.

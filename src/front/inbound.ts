@@ -1,4 +1,5 @@
 import { assertClientTopic, type Showing, Shown } from '../broker/broker.ts'
+import { countAccepted } from '../delivery/counters.ts'
 import { type InboundWaiter, UNKEPT } from '../delivery/inbound-ids.ts'
 import type { Session } from '../delivery/session.ts'
 import { QueueError } from '../errors.ts'
@@ -23,6 +24,8 @@ const NO_STREAMS: readonly number[] = []
 export class Inbound implements Receipt, InboundWaiter {
   readonly #connection: Connection
   readonly #context: FrontContext
+  /** PUBLISH packets that came. */
+  receivedMessages = 0
   #aliases: IncomingAliases | null | undefined
   #showing: Showing | null = null
   /** Publishes appended and not answered, those of QoS 0 included. */
@@ -44,6 +47,8 @@ export class Inbound implements Receipt, InboundWaiter {
   packet(session: Session, place: PublishPlace): void {
     const incoming = readPublish(place, this.#context.router, this.#incomingAliases())
     assertClientTopic(incoming.route.topic)
+    this.receivedMessages++
+    this.#context.counters.received[incoming.qos]!++
     if (incoming.qos > 0 && this.#isRepeated(session, incoming)) return
     if (incoming.isText && this.#context.limits.checkPayloadFormat) {
       try {
@@ -180,10 +185,9 @@ export class Inbound implements Receipt, InboundWaiter {
     const { broker } = this.#context
     if (this.#connection.isV5) broker.events.clientError(this.#connection.client, cause)
     if (incoming.qos === 0 && this.#connection.isV5) return
-    this.#refuse(
-      incoming,
-      new QueueError('QUEUE_NOT_AUTHORIZED', { cause, detail: { problem: cause.message } })
-    )
+    const detail = { problem: cause.message }
+    const known = cause instanceof QueueError
+    this.#refuse(incoming, known ? cause : new QueueError('QUEUE_NOT_AUTHORIZED', { cause, detail }))
   }
 
   /** [MQTT-4.6.0-2] answers go out in the order in which the publishes came. */
@@ -203,8 +207,7 @@ export class Inbound implements Receipt, InboundWaiter {
 
   #forward(session: Session, incoming: Incoming): void {
     const { bytes, start, end, route, ackQos } = incoming
-    route.counter.acceptedMessages++
-    this.#context.counters.acceptedMessages++
+    countAccepted(this.#context.counters, route.counter, this.#context.clock.now())
     const message = new Message(bytes, start, end - start, this.#connection.isV5)
     message.publisher = this.#connection.clientId
     this.#context.fanOut.publish(route, message, outlet =>

@@ -30,6 +30,8 @@ export class Outgoing implements Outlet, Flushable {
   /** When the socket last took something, milliseconds since 1970. */
   drainedAt: number
   sentBytes = 0
+  /** PUBLISH packets. */
+  sentMessages = 0
   droppedMessages = 0
 
   constructor(socket: Duplex, connection: Connection, context: FrontContext) {
@@ -84,21 +86,19 @@ export class Outgoing implements Outlet, Flushable {
   }
 
   publish(message: Message, header: number, packetId: number): void {
+    this.sentMessages++
+    this.#context.counters.sent[(header >> 1) & 3]!++
     this.#outbox.publish(message, header, packetId)
     this.#context.scheduler.dirty(this)
   }
 
   publishUnacked(message: Message, identifiers: readonly number[], header: number): void {
-    const { counters, limits } = this.#context
+    const { drops, limits } = this.#context
     const isFull = this.#queuedBytes > limits.maxSocketBytes
     if (isFull) this.droppedMessages++
     const form = isFull ? null : this.prepare(message, identifiers, 0)
-    if (!form) {
-      counters.droppedMessages++
-      return
-    }
-    counters.deliveredMessages++
-    this.publish(form, header, 0)
+    if (form) this.publish(form, header, 0)
+    else drops.one(this.connection.clientId, message, isFull ? 'socket-full' : 'not-taken')
   }
 
   release(packetId: number): void {
@@ -177,6 +177,7 @@ export class Outgoing implements Outlet, Flushable {
     if (this.#outbox.bytes > 0) this.#context.holdForNote(this)
     if (bytes.length === 0) return
     this.sentBytes += bytes.length
+    this.#context.counters.sentBytes += bytes.length
     if (this.#socket.writable) this.#socket.write(bytes)
     if (!this.isFull) this.connection.hasRoom()
   }

@@ -34,19 +34,24 @@ export function subscribe(
   })
 }
 
-/** Subscribes a session as its client would. @param packetId of the SUBACK to send; null: none. */
+/**
+ * Subscribes a session as its client would.
+ * @param packetId of the SUBACK to send; null: none.
+ * @returns a reason code for each filter: the granted QoS, or why not.
+ */
 export async function subscribeAs(
   connection: Connection,
   context: FrontContext,
   session: Session,
   subscriptions: readonly HookSubscription[],
   packetId: number | null
-): Promise<void> {
+): Promise<readonly number[]> {
   const asked = subscriptions.map(({ topic, qos, nl = false, rap = false, rh = 0 }) => ({
     ...{ filter: topic, qos, identifier: 0, isNoLocal: nl, keepsRetain: rap, retainHandling: rh }
   }))
   const granted = await grant(connection, context, session, asked)
   if (!connection.isClosed) subscribed(connection, context, session, granted, packetId)
+  return granted.codes
 }
 
 function subscribed(

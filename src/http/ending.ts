@@ -12,6 +12,7 @@ export class Ending {
   readonly #clock: Clock
   #lastConnection: Promise<void> | undefined
   #closed: Promise<void> | undefined
+  #hasBegun = false
 
   constructor(app: FastifyInstance, webSockets: MqttWebSockets, clock: Clock) {
     this.#app = app
@@ -19,8 +20,14 @@ export class Ending {
     this.#clock = clock
   }
 
+  /** Whether the end has begun. */
+  get hasBegun(): boolean {
+    return this.#hasBegun
+  }
+
   /** Takes no more connections and WebSockets; those that there are go on. */
   stopAccepting(): void {
+    this.#hasBegun = true
     this.#webSockets.stopAccepting()
     const { server } = this.#app
     if (!server.listening) return

@@ -8,11 +8,19 @@ export interface Readiness {
   readonly reason?: string
 }
 
-const statusSchema = {
+/** The description of a route that answers with one word. */
+function statusRoute(operationId: string, summary: string, word: string) {
+  const status = { type: 'string', enum: [word] }
+  const answer = { type: 'object', description: summary, required: ['status'], properties: { status } }
+  return { tags: ['health'], operationId, summary, response: { 200: answer } }
+}
+
+const liveSchema = statusRoute('getLive', 'The process can answer', 'live')
+const readySchema = statusRoute('getReady', 'The server accepts and delivers messages', 'ready')
+const notReady = {
   type: 'object',
-  properties: { status: { type: 'string' } },
-  required: ['status']
-} as const
+  description: 'It is stopping, or its store has failed: `detail` says why.'
+}
 
 /**
  * Routes for whoever watches the process: GET /health/live answers 200 as long as the process can answer at all;
@@ -20,8 +28,9 @@ const statusSchema = {
  */
 export function healthRoutes(isReady: () => Readiness): FastifyPluginAsync {
   return async app => {
-    app.get('/live', { schema: { response: { 200: statusSchema } } }, async () => ({ status: 'live' }))
-    app.get('/ready', { schema: { response: { 200: statusSchema } } }, async () => {
+    app.get('/live', { schema: liveSchema }, async () => ({ status: 'live' }))
+    const schema = { ...readySchema, response: { ...readySchema.response, 503: notReady } }
+    app.get('/ready', { schema }, async () => {
       const { ready, reason } = isReady()
       if (!ready) throw new HttpError('QUEUE_NOT_READY', reason ?? 'the server is not ready')
       return { status: 'ready' }

@@ -7,9 +7,13 @@ import type { Logger } from '../log.ts'
 import { Ending } from './ending.ts'
 import { createGuard, type GuardOptions } from './guard.ts'
 import { healthRoutes, type Readiness } from './health.ts'
-import { methodNotAllowed } from './methods.ts'
+import { otherMethods } from './methods.ts'
+import { describeRoutes } from './openapi.ts'
 import { HttpError } from './problem.ts'
+import { assertQuery } from './query.ts'
 import { addProblemReplies, replyProblem, unreadableRequest, writeProblem } from './replies.ts'
+import { schemaError } from './schema-error.ts'
+import { requestValidation } from './validation.ts'
 import { MQTT_PATH, MqttWebSockets } from './websocket.ts'
 import type { PeerAddress } from './websocket-stream.ts'
 
@@ -28,6 +32,9 @@ const CLOSE_TIMEOUT_MS = 2_000
 /** A largest WebSocket message for servers that give none. */
 const DEFAULT_MESSAGE_BYTES = 16_777_216
 
+/** What pages of other origins, those that may call, are shown besides the body. */
+const SHARED = { vary: 'origin', 'access-control-expose-headers': 'location, allow' }
+
 /** What the HTTP side works with. */
 export interface HttpOptions extends Partial<GuardOptions> {
   readonly log: Logger
@@ -37,6 +44,10 @@ export interface HttpOptions extends Partial<GuardOptions> {
   readonly isReady: () => Readiness
   /** Routes of plugins, each mounted under /v1. */
   readonly routes?: readonly FastifyPluginAsync[]
+  /** Routes of plugins with a place of their own. */
+  readonly rootRoutes?: readonly FastifyPluginAsync[]
+  /** Version of the server, for the description of the routes. */
+  readonly version?: string
   /** Gets each MQTT connection over WebSocket. Text frames are refused before it; `destroy` cuts the connection. */
   readonly onMqtt: (stream: Duplex & PeerAddress, request: IncomingMessage) => void
   /** Largest WebSocket message taken, in bytes; at least the largest MQTT packet. */
@@ -51,7 +62,7 @@ export interface ListenAddress {
   readonly port: number
 }
 
-/** The HTTP side of the server: health, routes of plugins, MQTT over WebSocket. */
+/** The HTTP side of the server: health, routes of plugins, their description, MQTT over WebSocket. */
 export interface Http {
   /** For tests (`inject`) and for whoever makes a description of all routes. */
   readonly app: FastifyInstance
@@ -71,7 +82,7 @@ export interface Http {
  * @throws QueueError QUEUE_CONFIG_INVALID for a host or an origin that is none.
  */
 export function createHttp(options: HttpOptions): Http {
-  const { log, isReady, routes = [], clock = systemClock } = options
+  const { log, isReady, clock = systemClock } = options
   const guard = createGuard({
     allowedHosts: options.allowedHosts ?? [],
     allowedOrigins: options.allowedOrigins ?? []
@@ -85,18 +96,14 @@ export function createHttp(options: HttpOptions): Http {
     reply.header('x-content-type-options', 'nosniff').header('cache-control', 'no-store')
     guard(request.raw)
     const { origin } = request.headers
-    if (origin !== undefined) reply.header('access-control-allow-origin', origin).header('vary', 'origin')
+    if (origin !== undefined) reply.headers({ ...SHARED, 'access-control-allow-origin': origin })
+    assertQuery(request.raw.url ?? '')
   })
   addProblemReplies(app, log)
-  const refuseOtherMethods = methodNotAllowed(app)
-  app.register(healthRoutes(isReady), { prefix: '/health' })
-  app.get(MQTT_PATH, async () => {
-    throw new HttpError('QUEUE_UPGRADE_REQUIRED', 'this is MQTT over WebSocket', { upgrade: 'websocket' })
-  })
-  for (const plugin of routes) app.register(plugin, { prefix: '/v1' })
-  app.register(refuseOtherMethods)
-
   const end = new Ending(app, webSockets, clock)
+  addRoutes(app, options, () =>
+    end.hasBegun ? { ready: false, reason: 'the server is stopping' } : isReady()
+  )
   return {
     app,
     listen: (host, port) => listen(app, host, port),
@@ -105,16 +112,28 @@ export function createHttp(options: HttpOptions): Http {
   }
 }
 
+function addRoutes(app: FastifyInstance, options: HttpOptions, isReady: () => Readiness): void {
+  const { routes = [], rootRoutes = [], version = 'unknown' } = options
+  const answerOtherMethods = otherMethods(app)
+  describeRoutes(app, version)
+  app.register(healthRoutes(isReady), { prefix: '/health' })
+  app.get(MQTT_PATH, { schema: { hide: true } }, async () => {
+    throw new HttpError('QUEUE_UPGRADE_REQUIRED', 'this is MQTT over WebSocket', { upgrade: 'websocket' })
+  })
+  for (const plugin of routes) app.register(plugin, { prefix: '/v1' })
+  for (const plugin of rootRoutes) app.register(plugin)
+  app.register(answerOtherMethods)
+}
+
 function createApp(log: Logger): FastifyInstance {
-  return fastify({
+  const app = fastify({
     serverFactory: createNodeServer,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
-    // a key that nobody knows is more likely a typing error than meant to be ignored
-    ajv: { customOptions: { removeAdditional: false } },
     return503OnClosing: false,
     clientErrorHandler: (error, socket) => writeProblem(socket, unreadableRequest(error), ''),
     frameworkErrors: (error, request, reply) => replyProblem(error, request, reply, log)
   })
+  return app.setValidatorCompiler(requestValidation()).setSchemaErrorFormatter(schemaError)
 }
 
 function createNodeServer(handler: RequestListener): Server {

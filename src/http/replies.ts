@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { QueueError, systemCode } from '../errors.ts'
+import { errorText, QueueError, systemCode } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { HttpError, PROBLEM_TYPE, type Problem, pathOf, problemOf } from './problem.ts'
 
@@ -21,9 +21,11 @@ export function replyProblem(
   reply: FastifyReply,
   log: Logger
 ): FastifyReply {
-  const problem = problemOf(error, request.raw.url ?? '')
+  const problem = problemOf(withReason(error, request), request.raw.url ?? '')
   if (problem.status === 500) {
-    log.error({ err: error, method: request.method, path: problem.instance }, 'an HTTP request failed')
+    const { plugin } = (request.routeOptions?.config ?? {}) as { plugin?: string }
+    const fields = { err: error, method: request.method, path: problem.instance, ...(plugin && { plugin }) }
+    log.error(fields, plugin ? `an HTTP request to plugin ${plugin} failed` : 'an HTTP request failed')
   }
   if (error instanceof HttpError) reply.headers(error.headers)
   return reply.code(problem.status).type(PROBLEM_TYPE).serializer(JSON.stringify).send(problem)
@@ -58,6 +60,24 @@ export function unreadableRequest(error: Error): HttpError {
       return new HttpError('QUEUE_REQUEST_TIMEOUT', 'the request did not arrive in time')
     default:
       return new HttpError('QUEUE_REQUEST_INVALID', 'this is not HTTP/1.1')
+  }
+}
+
+/** Fastify's own refusals of a body do not say what was found or would be taken. */
+function withReason(error: unknown, { headers, routeOptions }: FastifyRequest): unknown {
+  switch (systemCode(error)) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE': {
+      const detail = `the body is larger than the limit of ${routeOptions.bodyLimit} bytes`
+      return new HttpError('QUEUE_REQUEST_TOO_LARGE', detail)
+    }
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE': {
+      const own = 'Unsupported Media Type'
+      if (errorText(error) !== own) return error // a plugin has said more
+      const detail = `${own}: Content-Type is ${JSON.stringify(headers['content-type'] ?? '')}`
+      return new HttpError('QUEUE_MEDIA_TYPE_UNSUPPORTED', detail)
+    }
+    default:
+      return error
   }
 }
 

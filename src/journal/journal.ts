@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.ts'
+import { type Clock, monotonicMs } from '../clock.ts'
 import { errorText, QueueError, systemCode } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { LaneStore } from '../store/store.ts'
@@ -31,6 +31,8 @@ export interface JournalListener {
   committed(pending: Pending): void
   /** There is room again after {@link Journal.isFull}. */
   hasRoom(): void
+  /** A batch is on stable storage; called before its messages are committed. */
+  stored?(batch: SealedBatch, durationMs: number): void
 }
 
 /**
@@ -177,8 +179,12 @@ export class Journal {
     }
     this.#isBusy = true
     this.commits++
+    const startedMs = monotonicMs()
     this.#options.lane.commit(batch).then(
-      () => this.#release(batch),
+      () => {
+        this.#listener.stored?.(batch, monotonicMs() - startedMs)
+        this.#release(batch)
+      },
       (error: unknown) => this.#refuse(batch, error)
     )
   }

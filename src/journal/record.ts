@@ -119,6 +119,11 @@ export function recordStreams(source: Buffer, offset: number): number[] {
   return ids
 }
 
+/** When the message of the record at `offset` expires, unchecked; 0: never. */
+export function recordExpiry(source: Buffer, offset: number): number {
+  return source.readDoubleLE(offset + RECORD_PREFIX_BYTES + 16)
+}
+
 /** Reads a record that {@link checkRecord} found good. The message is a view of `source`, not a copy. */
 export function readRecord(source: Buffer, offset: number): JournalRecord {
   const bodyBytes = source.readUInt32LE(offset)

@@ -1,14 +1,15 @@
 import { isUtf8 } from 'node:buffer'
 import type { Routed } from '../journal/batch.ts'
 import { REPLAY_STREAM } from '../store/store.ts'
-import { assertTopic } from '../topic.ts'
+import { assertTopic, splitTopic } from '../topic.ts'
 import { malformed } from '../wire/cursor.ts'
+import { isWild } from './filter-relation.ts'
 import { FilterTree } from './filter-tree.ts'
 import { type Reader, Stream } from './stream.ts'
+import type { TopicCounter } from './topic-counter.ts'
+import { MAX_COUNTED_LENGTH, TopicCounters } from './topic-counters.ts'
 
 const MAX_CACHED_TOPICS = 10_000
-/** Longer topics are neither cached nor counted one by one: 10,000 of them would be 650 MB. */
-const MAX_CACHED_LENGTH = 1_024
 const REPLACEMENT = '\ufffd'
 
 /** Where the messages of one topic go. */
@@ -21,21 +22,20 @@ export interface Route<R extends Reader> extends Routed {
   readonly streamIds: readonly number[]
   readonly replayedIds: readonly number[]
   readonly counter: TopicCounter
-}
-
-/** How often a topic was published to since the start. */
-export interface TopicCounter {
-  readonly topic: string
-  acceptedMessages: number
+  /** The first level of the topic. */
+  readonly queue: string
+  /** Whether one of the durable streams has a filter whose first level is a wildcard. */
+  readonly isWild: boolean
 }
 
 /** Distinct filters, and which of them a topic matches. */
 export class Router<R extends Reader> {
+  /** What was published to which topic. */
+  readonly counters = new TopicCounters()
   readonly #tree = new FilterTree<Stream<R>>()
   readonly #byFilter = new Map<string, Stream<R>>()
   readonly #byId = new Map<number, Stream<R>>()
   #routes = new Map<string, Route<R>>()
-  readonly #counters = new Map<string, TopicCounter>()
   readonly #maxTopicLevels: number
   #nextStreamId = 1
 
@@ -46,11 +46,6 @@ export class Router<R extends Reader> {
 
   get maxTopicLevels(): number {
     return this.#maxTopicLevels
-  }
-
-  /** Topics published to, with their counts: the newest 10,000. */
-  get counters(): Iterable<TopicCounter> {
-    return this.#counters.values()
   }
 
   get streams(): Iterable<Stream<R>> {
@@ -121,26 +116,13 @@ export class Router<R extends Reader> {
       durable,
       streamIds,
       replayedIds: [REPLAY_STREAM, ...streamIds],
-      counter: this.#counter(topic)
+      counter: this.counters.counter(topic),
+      queue: splitTopic(topic).queue,
+      isWild: durable.some(({ filter }) => isWild(splitTopic(filter).queue))
     }
-    if (topic.length > MAX_CACHED_LENGTH) return route
+    if (topic.length > MAX_COUNTED_LENGTH) return route
     if (this.#routes.size >= MAX_CACHED_TOPICS) this.#routes.clear()
     this.#routes.set(topic, route)
     return route
-  }
-
-  #counter(topic: string): TopicCounter {
-    const known = this.#counters.get(topic)
-    if (known) return known
-    const counter = { topic, acceptedMessages: 0 }
-    if (topic.length > MAX_CACHED_LENGTH) return counter
-    if (this.#counters.size >= MAX_CACHED_TOPICS) {
-      for (const oldest of this.#counters.keys()) {
-        this.#counters.delete(oldest)
-        break
-      }
-    }
-    this.#counters.set(topic, counter)
-    return counter
   }
 }

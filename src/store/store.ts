@@ -48,6 +48,8 @@ export interface StoreContents {
   readonly nextSequence: number
   /** Sequences of each stream that are still kept, in ascending order. */
   readonly postings: Iterable<Posting>
+  /** Of the kept messages those that expire, ascending. */
+  readonly expiries: Iterable<MessageExpiry>
   readonly meta: ReadonlyMap<string, MetaRow>
   readonly streams: readonly StreamRow[]
   readonly sessions: readonly SessionRow[]
@@ -58,6 +60,8 @@ export interface StoreContents {
   readonly retained: ReadonlyMap<string, Buffer>
   /** Wills by their id: opaque bytes of the core. */
   readonly wills: ReadonlyMap<number, Buffer>
+  /** What was accepted on topics, by topic: opaque bytes of the core. */
+  readonly topics: ReadonlyMap<string, Buffer>
   /** The notes since the checkpoint, oldest first: each is the bytes given to one append. */
   readonly notes: readonly Buffer[]
 }
@@ -66,6 +70,13 @@ export interface StoreContents {
 export interface Posting {
   readonly streamId: number
   readonly sequences: readonly number[] | Float64Array
+}
+
+/** When a message expires. */
+export interface MessageExpiry {
+  readonly sequence: number
+  /** Milliseconds since 1970. */
+  readonly expiresAt: number
 }
 
 // ---- lane
@@ -157,7 +168,7 @@ export interface SessionRow {
   readonly createdAt: number
   /** Seconds after the disconnect until it ends; null: never. @see MQTT 5.0 section 3.1.2.11.2 */
   readonly expirySeconds: number | null
-  /** When its connection ended; null while connected, and where it makes no difference. */
+  /** When its connection ended; null while connected. */
   readonly disconnectedAt?: number | null
 }
 
@@ -187,6 +198,7 @@ export type StateChange =
   | { readonly table: 'cursor'; readonly key: number; readonly row: Buffer | null }
   | { readonly table: 'retained'; readonly key: string; readonly row: Buffer | null }
   | { readonly table: 'will'; readonly key: number; readonly row: Buffer | null }
+  | { readonly table: 'topic'; readonly key: string; readonly row: Buffer | null }
 
 /** What a subscription is found by. */
 export interface SubscriptionKey {

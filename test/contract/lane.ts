@@ -1,4 +1,4 @@
-import { REPLAY_STREAM } from '../../src/store/store.ts'
+import { type MessageExpiry, REPLAY_STREAM } from '../../src/store/store.ts'
 import { ORIGIN } from '../../src/wire/message.ts'
 import { batchOf, payloadOf, plainBatch, range, readLane, sequencesOf } from '../helpers/batches.ts'
 import { type Definers, postings } from './under-test.ts'
@@ -56,6 +56,38 @@ export function defineLane({ define, defineKept }: Definers): void {
       found.map(message => message.payload()),
       range(1, 4).map(payloadOf)
     )
+  })
+
+  defineKept('when messages expire is handed over for those that are kept', async (t, under) => {
+    const at = 1_800_000_000_000
+    const payload = Buffer.alloc(1_000)
+    for (let batch = 0; batch < 20; batch++) {
+      const specs = range(1, 50).map(i => ({
+        ...{ payload, streamIds: [i % 2] },
+        expiresAt: i % 5 === 0 ? at + batch * 50 + i : 0
+      }))
+      await under.store.lane.commit(batchOf(batch * 50 + 1, specs))
+    }
+    const times = async (again: Promise<{ expiries: Iterable<MessageExpiry> }>) =>
+      [...(await again).expiries].map(({ sequence, expiresAt }) => [sequence, expiresAt - at])
+    const all = range(1, 1_000).filter(sequence => sequence % 5 === 0)
+    t.deepEqual(
+      await times(under.reopen()),
+      all.map(sequence => [sequence, sequence])
+    )
+    for (let round = 0; round < 3; round++) {
+      await under.store.lane.release({
+        above: id => (id === 1 ? 500 : Number.POSITIVE_INFINITY),
+        pending: []
+      })
+    }
+    const left = (await times(under.reopen())).map(([sequence]) => sequence!)
+    const owed = all.filter(sequence => sequence > 500 && sequence % 2 === 1)
+    t.deepEqual(
+      owed.filter(sequence => !left.includes(sequence)),
+      []
+    )
+    t.true(left.length < all.length)
   })
 
   defineKept('stream 0 comes back like any other', async (t, under) => {

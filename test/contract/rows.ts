@@ -38,9 +38,11 @@ export function defineState({ defineKept }: Definers): void {
       t.deepEqual(contents.cursors.get(place + 1), Buffer.from([0, 255, place + 1]))
       t.deepEqual(contents.retained.get(name), Buffer.from([1, 255, place + 1]))
       t.deepEqual(contents.wills.get(place + 1), Buffer.from([2, 255, place + 1]))
+      t.deepEqual(contents.topics.get(name), Buffer.from([3, 255, place + 1]))
     }
     t.is(contents.retained.size, ODD_NAMES.length)
     t.is(contents.wills.size, ODD_NAMES.length)
+    t.is(contents.topics.size, ODD_NAMES.length)
   })
 
   defineKept('a row that was written as null is gone', async (t, under) => {
@@ -55,6 +57,7 @@ export function defineState({ defineKept }: Definers): void {
     t.deepEqual([...contents.cursors.keys()], [2])
     t.deepEqual([...contents.retained.keys()], ['b'])
     t.deepEqual([...contents.wills.keys()], [2])
+    t.deepEqual([...contents.topics.keys()], ['b'])
     t.deepEqual(
       contents.sessions.map(row => row.clientId),
       ['b']
@@ -185,7 +188,8 @@ function rowsOf(name: string, id: number): StateChange[] {
     { table: 'subscription', key: { sessionId: id, filter: name }, row: subscription },
     { table: 'cursor', key: id, row: Buffer.from([0, 255, id & 255]) },
     { table: 'retained', key: name, row: Buffer.from([1, 255, id & 255]) },
-    { table: 'will', key: id, row: Buffer.from([2, 255, id & 255]) }
+    { table: 'will', key: id, row: Buffer.from([2, 255, id & 255]) },
+    { table: 'topic', key: name, row: Buffer.from([3, 255, id & 255]) }
   ]
 }
 

@@ -1,8 +1,10 @@
 import { duplexPair } from 'node:stream'
 import type { ExecutionContext } from 'ava'
+import type { PluginGates } from '../../src/broker/broker.ts'
 import { type Clock, systemClock } from '../../src/clock.ts'
 import { defaultSettings, type Settings } from '../../src/config/settings.ts'
 import { Core } from '../../src/core.ts'
+import { Events } from '../../src/events.ts'
 import type { Logger } from '../../src/log.ts'
 import type { Store } from '../../src/store/store.ts'
 import { ModelStore } from './model-store.ts'
@@ -36,6 +38,7 @@ export interface TestCore<S extends Store> {
   readonly core: Core
   readonly store: S
   readonly log: RecordingLog
+  readonly events: Events
   /** A client over a pair of streams: no port, no timing. */
   connect(options?: RawConnect): Promise<RawClient>
   /** A connection that has sent nothing. */
@@ -47,6 +50,7 @@ export interface CoreParts<S extends Store = ModelStore> {
   readonly store?: S
   readonly settings?: Partial<Settings>
   readonly clock?: Clock
+  readonly gates?: readonly PluginGates[]
 }
 
 /** Starts the stages of a server on a store, without listeners. It is closed when the test ends. */
@@ -58,7 +62,8 @@ export async function startCore<S extends Store = ModelStore>(
   const { clock = systemClock } = options
   const log = new RecordingLog()
   const settings = defaultSettings({ checkpointMs: 3_600_000, ...options.settings })
-  const core = await Core.open({ store, settings, clock, log })
+  const events = new Events(log)
+  const core = await Core.open({ store, settings, clock, log, events, gates: options.gates })
   const ends: (() => void)[] = []
   t.teardown(async () => {
     for (const end of ends) end()
@@ -76,6 +81,7 @@ export async function startCore<S extends Store = ModelStore>(
     core,
     store,
     log,
+    events,
     open,
     async connect(connectOptions = {}) {
       const client = open()

@@ -123,12 +123,16 @@ export class ModelStore implements Store {
       lane: 'model',
       nextSequence,
       postings,
+      expiries: [...messages].flatMap(([sequence, { message }]) =>
+        message.expiresAt === 0 ? [] : [{ sequence, expiresAt: message.expiresAt }]
+      ),
       meta: new Map(keyed('meta')),
       streams: table('stream'),
       sessions: table('session'),
       subscriptions: table('subscription'),
       cursors: new Map(keyed<Buffer>('cursor').map(([key, row]) => [Number(key), row])),
       retained: new Map(keyed<Buffer>('retained')),
+      topics: new Map(keyed<Buffer>('topic')),
       wills: new Map(keyed<Buffer>('will').map(([key, row]) => [Number(key), row])),
       notes: notes.filter(({ number }) => number >= firstNote).map(({ note }) => note)
     }

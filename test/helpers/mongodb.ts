@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
-import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { ExecutionContext } from 'ava'
@@ -25,6 +25,8 @@ export interface TestMongodb {
 
 interface Server {
   readonly url: string
+  /** Whether others use it too, so that it is not ours to stop. */
+  readonly isShared: boolean
   stop(signal: NodeJS.Signals): Promise<void>
   restart(): Promise<void>
 }
@@ -48,9 +50,8 @@ export async function startMongodb(t: ExecutionContext): Promise<TestMongodb | u
   const databaseName = `restante_test_${randomUUID().slice(0, 8)}`
   const url = withDatabase(server.url, databaseName)
   const client = new MongoClient(url, { serverSelectionTimeoutMS: 15_000 })
-  let isStopped = false
   t.teardown(async () => {
-    if (!isStopped) await client.db(databaseName).dropDatabase()
+    if (server.isShared) await client.db(databaseName).dropDatabase() // the files of others go with the folder of the test
     await client.close()
   })
   await client.connect()
@@ -58,25 +59,14 @@ export async function startMongodb(t: ExecutionContext): Promise<TestMongodb | u
     url,
     databaseName,
     client,
-    async stop(signal = 'SIGKILL') {
-      isStopped = true
-      await server.stop(signal)
-    },
-    async restart() {
-      await server.restart()
-      isStopped = false
-    }
+    stop: (signal = 'SIGKILL') => server.stop(signal),
+    restart: () => server.restart()
   }
-}
-
-/** Whether the database is one of FerretDB, which knows neither transactions nor change streams. */
-export async function isFerret(client: MongoClient): Promise<boolean> {
-  return 'ferretdb' in (await client.db('admin').command({ buildInfo: 1 }))
 }
 
 async function startAny(t: ExecutionContext): Promise<Server | undefined> {
   const given = process.env.MONGODB_URL
-  if (given) return { url: given, stop: refuse, restart: refuse }
+  if (given) return { url: given, isShared: true, stop: refuse, restart: refuse }
   const mongod = output('sh', ['-c', 'command -v mongod'])
   if (mongod) return await startMongod(t, mongod)
   const ferret = output('bash', [join(TOP, BUILD), '--binary'])
@@ -112,14 +102,11 @@ async function startFerret(t: ExecutionContext, binary: string): Promise<Server>
   return await restartable(`mongodb://${address}/`, start, program)
 }
 
-async function restartable(
-  url: string,
-  start: () => Promise<Program>,
-  started?: Program
-): Promise<Server> {
+async function restartable(url: string, start: () => Promise<Program>, started?: Program): Promise<Server> {
   let program = started ?? (await start())
   return {
     url,
+    isShared: false,
     async stop(signal) {
       await program.kill(signal)
     },
@@ -142,7 +129,9 @@ async function untilSays(program: Program, stream: 'stdout' | 'stderr', pattern:
 /** What a command prints, or undefined when it fails. */
 function output(command: string, args: readonly string[]): string | undefined {
   try {
-    return execFileSync(command, args, { stdio: ['ignore', 'pipe', 'ignore'] }).toString().trim()
+    return execFileSync(command, args, { stdio: ['ignore', 'pipe', 'ignore'] })
+      .toString()
+      .trim()
   } catch {
     return undefined
   }

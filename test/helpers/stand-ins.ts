@@ -5,6 +5,7 @@ import { Retained } from '../../src/delivery/retained.ts'
 import type { SessionHost } from '../../src/delivery/session.ts'
 import { Wills } from '../../src/delivery/wills.ts'
 import { silentLog } from '../../src/log.ts'
+import { TopicCounters } from '../../src/routing/topic-counters.ts'
 import type { StateStore } from '../../src/store/store.ts'
 
 const nothing = () => {}
@@ -37,5 +38,11 @@ export function emptyTables(state: StateStore) {
     publish: () => Promise.resolve()
   })
   const retained = new Retained({ state, clock: systemClock })
-  return { retained, wills, mark: new ReplayMark(new Map()), headSequence: () => 0 }
+  return {
+    counters: new TopicCounters(),
+    retained,
+    wills,
+    mark: new ReplayMark(new Map()),
+    headSequence: () => 0
+  }
 }

@@ -144,7 +144,7 @@ class World {
         await client.ping()
         subscriber.collect()
         const isQuiet = client.received.length === before + 1
-        const isDone = this.#backlog(subscriber) === 0 || performance.now() > deadline
+        const isDone = (await this.#backlog(subscriber)) === 0 || performance.now() > deadline
         quiet = isQuiet && isDone ? quiet + 1 : 0
       }
       problems.push(...subscriber.problems, ...this.#missing(subscriber))
@@ -155,9 +155,9 @@ class World {
     return problems
   }
 
-  #backlog({ clientId }: Subscriber): number {
+  async #backlog({ clientId }: Subscriber): Promise<number> {
     const session = this.#scene.core.directory.session(clientId)!
-    return session.backlog() + session.inflight()
+    return (await session.backlog()) + session.inflight()
   }
 
   #missing({ clientId, promisedFrom, seen }: Subscriber): string[] {
