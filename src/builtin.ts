@@ -8,6 +8,12 @@ import { sys } from '../plugins/sys/index.ts'
 import type { Settings } from './config/settings.ts'
 import type { Plugin } from './plugin.ts'
 
+export {
+  type AttachedIntrospection,
+  type AttachOptions,
+  attachIntrospection
+} from '../plugins/introspection/plain-aedes.ts'
+
 /** The plugins a server of these settings runs with, in the order of set-up. */
 export function builtinPlugins(settings: Settings): readonly Plugin[] {
   const store = settings.store === 'memory' ? storeMemory : storeLocal

@@ -78,4 +78,6 @@ export interface MessagePublisher {
    * @throws QueueError QUEUE_TOPIC_INVALID for a topic that does not begin with `$`.
    */
   announce(topic: string, payload: Buffer | string, options?: { readonly isRetained?: boolean }): void
+  /** Whether a connected client has a filter that matches a topic: what nobody hears need not be made. */
+  isHeard(topic: string): boolean
 }

@@ -42,6 +42,8 @@ export interface EventMap {
   /** A client was let in and its session is open. */
   clientConnected: {
     readonly clientId: string
+    /** User name of its CONNECT; null without one. */
+    readonly username: string | null
     readonly address: string | null
     readonly transport: 'tcp' | 'websocket' | 'stream'
     readonly protocolVersion: number

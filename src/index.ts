@@ -1,6 +1,11 @@
 /** The library: a server of one's own. Plugins are written against `restante/plugin`. */
 export { type AdoptOptions, type Restante, restante } from './adopt.ts'
-export { builtinPlugins } from './builtin.ts'
+export {
+  type AttachedIntrospection,
+  type AttachOptions,
+  attachIntrospection,
+  builtinPlugins
+} from './builtin.ts'
 export { loadSettings } from './config/load.ts'
 export { defaultSettings, type Settings } from './config/settings.ts'
 export type { Control, MessagePublisher } from './control.ts'

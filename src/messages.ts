@@ -36,13 +36,14 @@ export interface MessageReader {
    * What a session has still to ack, from the oldest on: first what is inflight, then what is queued, both by sequence.
    * @param after places to begin behind, as `next` of the part before; null: from the start.
    * @param limit most messages; there may be fewer although there are more.
-   * @throws QueueError QUEUE_NOT_FOUND
+   * @throws QueueError QUEUE_NOT_FOUND, QUEUE_REQUEST_INVALID (`after` is no such place)
    */
   owed(clientId: string, after: string | null, limit: number): Promise<MessagePart<OwedMessage>>
   /**
    * Kept messages, the newest first. A part looks at so many places only, so it may have few messages, or none,
    * although there are more.
    * @param before as `next` of the part before; null: from the newest.
+   * @throws QueueError QUEUE_REQUEST_INVALID (`before` is no such place)
    */
   newest(filter: MessageFilter, before: string | null, limit: number): Promise<MessagePart<StoredMessage>>
 }

@@ -72,7 +72,8 @@ function hands(open: () => Core): Pick<PluginContext, 'messages' | 'control' | '
     },
     publisher: {
       publish: async message => await open().publisher.publish(message),
-      announce: (...args) => open().publisher.announce(...args)
+      announce: (...args) => open().publisher.announce(...args),
+      isHeard: topic => open().publisher.isHeard(topic)
     }
   }
 }

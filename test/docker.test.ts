@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, symlinkSync } from 'node:fs'
 import { request } from 'node:http'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
@@ -50,10 +50,9 @@ test('images stand on one pinned version, run as nobody in particular, and keep 
 })
 
 test('what images copy from the project is there, and is not kept out of the build', t => {
-  const kept = readFileSync(join(TOP, '.dockerignore'), 'utf8')
-    .split('\n')
-    .filter(line => line.startsWith('!'))
-    .map(line => line.slice(1))
+  const ignored = readFileSync(join(TOP, '.dockerignore'), 'utf8').split('\n')
+  const kept = ignored.filter(line => line.startsWith('!')).map(line => line.slice(1))
+  t.true(ignored.includes('**/*.test.ts')) // they import from what is not copied
   for (const { from, sources } of stages.flatMap(({ instructions }) => copies(instructions))) {
     if (from !== undefined) continue
     for (const source of sources) {
@@ -64,6 +63,18 @@ test('what images copy from the project is there, and is not kept out of the bui
       )
     }
   }
+})
+
+test('project builds from what the images copy of it', t => {
+  const folder = imageFolder(t, stages, 'build')
+  symlinkSync(join(TOP, 'node_modules'), join(folder, 'node_modules'))
+  const command = stages[0]!.instructions.findLast(({ name }) => name === 'RUN')!.text.split(' ')
+  t.deepEqual(command.slice(0, 2), ['npx', 'tsc'])
+  const tsc = join(TOP, 'node_modules/.bin/tsc')
+  const { status, stdout } = spawnSync(tsc, command.slice(2), { cwd: folder, encoding: 'utf8' })
+  t.is(stdout, '')
+  t.is(status, 0)
+  t.true(existsSync(join(folder, 'dist/src/commands/main.js')))
 })
 
 test('services of the compose file name what is there', t => {

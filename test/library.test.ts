@@ -72,6 +72,7 @@ test('the library has what its users and its plugins need', t => {
   const wanted = [
     'ERRORS',
     'QueueError',
+    'attachIntrospection',
     'builtinPlugins',
     'createServer',
     'defaultSettings',

@@ -103,8 +103,15 @@ async function serve({
 /** A connection to the queue server. While there is none, publishes wait for it. */
 function openQueue(url: string, clientId: string): Client {
   const client = new Client(url, { clientId, session: 'clean', openTimeoutMs: Number.POSITIVE_INFINITY })
-  client.listen('connected', () => console.log(`connected to the queue server ${client.url}`))
-  client.listen('disconnected', ({ reason }) => console.error(`no queue server ${client.url}: ${reason}`))
+  let lastReason = ''
+  client.listen('connected', () => {
+    lastReason = ''
+    console.log(`connected to the queue server ${client.url}`)
+  })
+  client.listen('disconnected', ({ reason }) => {
+    if (reason !== lastReason) console.error(`waiting for the queue server ${client.url}: ${reason}`)
+    lastReason = reason // once is enough: it tries again and again
+  })
   client.open().catch(error => {
     console.error(`${error}`) // refused for good: waiting would not help
     process.exit(1)

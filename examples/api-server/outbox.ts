@@ -18,7 +18,8 @@ const BATCH = 100
 /**
  * Announces each customer once it is saved: `DB/CREATE` with the customer, in order of their numbers, one after the
  * other, so that a publish that fails is not overtaken. A customer stops being pending when the queue server has its
- * event. After a crash in between the event comes a second time, with the same id in it.
+ * event. After a crash in between the event comes a second time, with the same id in it. Of several programs on one
+ * database one should do this: all of them would publish the same events, and the order would be that of none.
  */
 export function startOutbox(store: CustomerStore, publisher: Publisher, retryMs = 1_000): Outbox {
   const stopping = new AbortController()

@@ -32,21 +32,40 @@ export interface AttachedSession {
   readonly inflight: number
 }
 
-/** The part of a session's description that is used. @see plugins/introspection/README.md */
-interface Session {
-  readonly id: string
-  readonly connected: boolean
-  readonly queues: readonly string[]
-  readonly backlog: number
-  readonly inflight: number
-  readonly connectedAt: string | null
-  readonly disconnectedAt: string | null
+/** Who is attached to the queue. */
+export interface AttachedAnswer {
+  readonly attached: number
+  readonly connected: number
+  /** The {@link MOST_SESSIONS} with the most to receive, in order of their names. */
+  readonly sessions: readonly AttachedSession[]
+}
+
+/** What is used of what the queue server tells. @see plugins/introspection/README.md */
+interface SessionsAnswer {
+  readonly sessions: readonly {
+    readonly id: string
+    readonly connected: boolean
+    readonly backlog: number
+    readonly inflight: number
+    readonly connectedAt: string | null
+    readonly disconnectedAt: string | null
+  }[]
+}
+
+interface QueuesAnswer {
+  readonly queues: readonly {
+    readonly queue: string
+    readonly attached: number
+    readonly connected: number
+  }[]
 }
 
 const HOUR_MS = 3_600_000
 const PAGE = 1_000
-/** Most pages that are read of one list: beyond that, a dashboard is the wrong means. */
-const MOST_PAGES = 5
+/** Customers that are read for the plot at most. */
+const MOST_RECENT = 5_000
+/** Rows of the table at most. */
+const MOST_SESSIONS = 100
 
 /** The count, and the customers of the last hour (the last 5,000 at most). @throws Problem 502 */
 export async function readCount({ apiUrl, token }: SourceOptions): Promise<CountAnswer> {
@@ -56,7 +75,7 @@ export async function readCount({ apiUrl, token }: SourceOptions): Promise<Count
     })
   const { count, through } = await ask<{ count: number; through: number }>('/customers/count')
   const recent: { number: number; createdAt: string }[] = []
-  for (let after = through - PAGE; after > -PAGE && recent.length < MOST_PAGES * PAGE; after -= PAGE) {
+  for (let after = through - PAGE; after > -PAGE && recent.length < MOST_RECENT; after -= PAGE) {
     const limit = Math.min(PAGE, PAGE + after)
     const page = await ask<{ customers: Customer[] }>(`/customers?after=${Math.max(0, after)}&limit=${limit}`)
     recent.unshift(...page.customers.map(({ number, createdAt }) => ({ number, createdAt })))
@@ -65,25 +84,19 @@ export async function readCount({ apiUrl, token }: SourceOptions): Promise<Count
   return { count, through, now: new Date().toISOString(), recent }
 }
 
-/** Sessions attached to queue `DB`, with how far each is. @throws Problem 502 */
-export async function readAttached({ queueUrl }: SourceOptions): Promise<AttachedSession[]> {
-  const attached: AttachedSession[] = []
-  let cursor: string | null = ''
-  for (let page = 0; page < MOST_PAGES && cursor !== null; page++) {
-    const url = new URL(`/v1/sessions?limit=${PAGE}`, queueUrl)
-    if (cursor) url.searchParams.set('cursor', cursor)
-    const answer: { sessions: Session[]; next: string | null } = await askJson(
-      url,
-      'queue server',
-      '--queue-url'
-    )
-    for (const { id, connected, queues, backlog, inflight, connectedAt, disconnectedAt } of answer.sessions) {
-      if (!queues.some(queue => queue === 'DB' || queue === '+' || queue === '#')) continue
-      attached.push({ id, connected, since: connected ? connectedAt : disconnectedAt, backlog, inflight })
-    }
-    cursor = answer.next
-  }
-  return attached
+/** Who is attached to queue `DB`, and how far each session is. @throws Problem 502 */
+export async function readAttached({ queueUrl }: SourceOptions): Promise<AttachedAnswer> {
+  const ask = <T>(path: string) => askJson<T>(new URL(path, queueUrl), 'queue server', '--queue-url')
+  const [{ queues }, found] = await Promise.all([
+    ask<QueuesAnswer>('/v1/queues?prefix=DB&limit=1'), // the shortest name comes first; there may be none yet
+    ask<SessionsAnswer>(`/v1/sessions?queue=DB&sort=backlog&limit=${MOST_SESSIONS}`)
+  ])
+  const sessions = found.sessions.map(({ id, connected, backlog, inflight, connectedAt, disconnectedAt }) => {
+    return { id, connected, since: connected ? connectedAt : disconnectedAt, backlog, inflight }
+  })
+  sessions.sort((one, other) => (one.id < other.id ? -1 : 1))
+  const { attached = 0, connected = 0 } = queues.find(({ queue }) => queue === 'DB') ?? {}
+  return { attached, connected, sessions }
 }
 
 async function askJson<T>(

@@ -26,7 +26,7 @@ const port = (describe: string) =>
 const options = {
   customers: {
     type: 'number',
-    describe: 'End when so many customers were created and handled; left out: at Ctrl-C'
+    describe: 'End when so many customers (3 or more) were created and handled; left out: at Ctrl-C'
   },
   'interval-ms': { type: 'number', default: 800, describe: 'Milliseconds from one customer to the next' },
   data: {
@@ -49,6 +49,12 @@ await yargs(hideBin(process.argv))
   .parseAsync()
 
 async function main(args: ArgumentsCamelCase<InferredOptionTypes<typeof options>>): Promise<void> {
+  const { customers = 3 } = args
+  if (!(Number.isInteger(customers) && customers >= 3)) {
+    throw new Error(
+      `--customers: expected a whole number from 3 (before, while and after they are away), found ${customers}`
+    )
+  }
   const data = args.data ? resolve(args.data) : mkdtempSync(join(tmpdir(), 'restante-demo-'))
   mkdirSync(data, { recursive: true })
   const ending = new AbortController()

@@ -37,8 +37,8 @@ export async function story(
     const { name, number } = await createCustomer(programs.apiUrl, programs.token)
     say('demo', `created ${name} (${number})`)
     const step = created % round
-    if (step === Math.ceil(round / 3)) await goAway(programs, say)
-    if (step === Math.ceil((round * 2) / 3)) await catchUp(programs, say)
+    if (step === Math.floor(round / 3)) await goAway(programs, say)
+    if (step === Math.floor((round * 2) / 3)) await catchUp(programs, say)
     await delay(intervalMs, undefined, { ref: false })
   }
   if (listener.ending.aborted) return

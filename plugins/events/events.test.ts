@@ -33,8 +33,10 @@ async function start() {
     announce(topic, payload, options) {
       if (options?.isRetained) throw new Error(`${topic} is retained`)
       told.push({ name: topic.replace('$events/client/', ''), content: JSON.parse(String(payload)) })
-    }
+    },
+    isHeard: topic => topic !== deaf.topic
   }
+  const deaf = { topic: '' }
   const parts = await events.setup(
     fakeContext({ directory: new FakeDirectory(), events: heard, clock, publisher }),
     {}
@@ -47,13 +49,24 @@ async function start() {
   }
   const drop = (clientId: string, parts: { topic?: string | null; messages?: number } = {}) =>
     heard.tell('dropped', { ...{ topic: 'DB/x', reason: 'socket-full', messages: 1 }, ...parts, clientId })
-  return { heard, told, second, drop, parts, timers }
+  return { heard, told, second, drop, parts, timers, deaf }
 }
+
+test('what nobody hears is not made', async t => {
+  const { heard, told, deaf } = await start()
+  deaf.topic = '$events/client/ended'
+  heard.tell('sessionEnded', { clientId: 'a', reason: 'expired' })
+  heard.tell('unsubscribed', { clientId: 'a', filters: ['DB/#'] })
+  t.deepEqual(
+    told.map(({ name }) => name),
+    ['unsubscribed']
+  )
+})
 
 test('each event is published as JSON with time and client', async t => {
   const { heard, told } = await start()
   heard.tell('clientConnected', {
-    ...{ clientId: 'a', address: '192.0.2.1:5', transport: 'tcp', protocolVersion: 4 },
+    ...{ clientId: 'a', username: 'ann', address: '192.0.2.1:5', transport: 'tcp', protocolVersion: 4 },
     ...{ keepAliveSeconds: 60, isPersistent: true, isResumed: false }
   })
   heard.tell('subscribed', { clientId: 'a', subscriptions: [{ filter: 'DB/#', qos: 1 }] })
@@ -66,7 +79,13 @@ test('each event is published as JSON with time and client', async t => {
       name: 'connected',
       content: {
         ...common,
-        ...{ address: '192.0.2.1:5', transport: 'tcp', protocol: '3.1.1', keepAliveSeconds: 60 },
+        ...{
+          username: 'ann',
+          address: '192.0.2.1:5',
+          transport: 'tcp',
+          protocol: '3.1.1',
+          keepAliveSeconds: 60
+        },
         ...{ persistent: true, resumed: false }
       }
     },
@@ -142,7 +161,8 @@ test('an event that cannot be published hurts nobody', async t => {
     publish: () => Promise.reject(new Error()),
     announce() {
       throw new Error('too large')
-    }
+    },
+    isHeard: () => true
   }
   const parts = await events.setup(
     fakeContext({ directory: new FakeDirectory(), events: heard, publisher }),

@@ -31,8 +31,10 @@ export const events = definePlugin<Record<string, never>>({
 /** Publishes what happens from now on; @returns stops it. */
 function listen({ events, publisher, clock, log }: PluginContext): () => void {
   const tell = (name: string, content: object): void => {
+    const topic = `${PREFIX}${name}`
     try {
-      publisher.announce(`${PREFIX}${name}`, JSON.stringify({ at: isoTime(clock.now()), ...content }))
+      if (!publisher.isHeard(topic)) return
+      publisher.announce(topic, JSON.stringify({ at: isoTime(clock.now()), ...content }))
     } catch (error) {
       // an event that is larger than a packet may be, or a server that is stopping
       log.debug({ event: name, reason: errorText(error) }, 'an event could not be published')
@@ -40,12 +42,15 @@ function listen({ events, publisher, clock, log }: PluginContext): () => void {
   }
   const drops = new DropSums(clock, ({ clientId, ...sum }) => tell('dropped', { client: clientId, ...sum }))
   const stops = [
-    events.on('clientConnected', ({ clientId, protocolVersion, isPersistent, isResumed, ...rest }) => {
-      const protocol = PROTOCOLS[protocolVersion] ?? String(protocolVersion)
-      const { address, transport, keepAliveSeconds } = rest
-      const connection = { address, transport, protocol, keepAliveSeconds }
-      tell('connected', { client: clientId, ...connection, persistent: isPersistent, resumed: isResumed })
-    }),
+    events.on(
+      'clientConnected',
+      ({ clientId, username, protocolVersion, isPersistent, isResumed, ...rest }) => {
+        const protocol = PROTOCOLS[protocolVersion] ?? String(protocolVersion)
+        const { address, transport, keepAliveSeconds } = rest
+        const connection = { username, address, transport, protocol, keepAliveSeconds }
+        tell('connected', { client: clientId, ...connection, persistent: isPersistent, resumed: isResumed })
+      }
+    ),
     events.on('clientDisconnected', ({ clientId, connectedAt, reason }) =>
       tell('disconnected', { client: clientId, connectedAt: isoTime(connectedAt), reason })
     ),

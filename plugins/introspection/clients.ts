@@ -68,8 +68,8 @@ interface ClientFilters {
 const querySchema = listQuerySchema('id', SORTS, {
   prefix: { type: 'string', description: 'Clients whose id begins so.' },
   username: { type: 'string', description: 'Clients of this user.' },
-  transport: { type: 'string', enum: TRANSPORTS },
-  persistent: { type: 'boolean' },
+  transport: { type: 'string', enum: TRANSPORTS, description: 'Clients that are connected so.' },
+  persistent: { type: 'boolean', description: 'Whether the session outlives the connection.' },
   queue: {
     type: 'string',
     description: 'Clients whose session is attached to this queue, wildcards included.'

@@ -95,7 +95,14 @@ function addOneMessage(app: FastifyInstance, context: Introspected): void {
 }
 
 const objectSchemaOfPayload = {
-  ...objectSchema({ payload: { type: 'string', enum: ['text', 'raw'], default: 'text' } }),
+  ...objectSchema({
+    payload: {
+      type: 'string',
+      enum: ['text', 'raw'],
+      default: 'text',
+      description: 'raw: answer the payload itself.'
+    }
+  }),
   required: [],
   additionalProperties: false
 } as const

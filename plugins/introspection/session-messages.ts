@@ -35,7 +35,9 @@ export function addSessionMessageRoutes(app: FastifyInstance, { messages }: Intr
         },
         {
           params: pathSchema('id', 'Client id, percent-encoded.'),
-          querystring: cursorQuerySchema({ status: { type: 'string', enum: STATUSES } }),
+          querystring: cursorQuerySchema({
+            status: { type: 'string', enum: STATUSES, description: 'Messages of this status only.' }
+          }),
           response: { 200: pageSchema('messages', owedSchema), ...problems(400, 404) }
         }
       )

@@ -24,16 +24,20 @@ interface SessionFilters {
 
 const FILTER_SCHEMAS = {
   prefix: { type: 'string', description: 'Sessions whose id begins so.' },
-  connected: { type: 'boolean' },
-  persistent: { type: 'boolean' },
-  state: { type: 'string', enum: sessionStates },
+  connected: { type: 'boolean', description: 'Whether its client is connected.' },
+  persistent: { type: 'boolean', description: 'Whether it outlives the connection.' },
+  state: { type: 'string', enum: sessionStates, description: 'Sessions in this state.' },
   queue: { type: 'string', description: 'Sessions attached to this queue, wildcards included.' },
   minBacklog: {
     type: 'integer',
     minimum: 0,
     description: 'Sessions with a backlog of at least so many messages.'
   },
-  minInflight: { type: 'integer', minimum: 0 },
+  minInflight: {
+    type: 'integer',
+    minimum: 0,
+    description: 'Sessions with at least so many unacked messages.'
+  },
   minOldestAgeMs: {
     type: 'integer',
     minimum: 0,

@@ -223,3 +223,30 @@ test('a full store is answered with 507, a failed one with 503, and nothing is d
   await listener.ping()
   t.is(listener.unreadMessages().length, 0)
 })
+
+test('a publish that is on its way when the server stops is answered', async t => {
+  const scene = await startScene(t)
+  const { lane } = scene.store
+  const commit = lane.commit.bind(lane)
+  let begin = () => {}
+  let proceed = () => {}
+  const begun = new Promise<void>(resolve => {
+    begin = resolve
+  })
+  const allowed = new Promise<void>(resolve => {
+    proceed = resolve
+  })
+  Object.assign(lane, {
+    async commit(batch: Parameters<typeof commit>[0]) {
+      begin()
+      await allowed
+      return commit(batch)
+    }
+  })
+  const answer = scene.post('/v1/queues/DB/events/CREATE', 'x')
+  await begun
+  const stopped = scene.server.stop()
+  proceed()
+  t.like(await answer, { status: 201 })
+  await stopped
+})

@@ -33,7 +33,8 @@ async function start() {
     announce(topic, payload, options) {
       if (options?.isRetained !== true) throw new Error(`${topic} is not retained`)
       announced.set(topic.replace('$SYS/broker/', ''), String(payload))
-    }
+    },
+    isHeard: () => true
   }
   const parts = await sys.setup(fakeContext({ directory, events, clock, publisher }), { intervalSeconds: 10 })
   const pass = (seconds: number) => {
@@ -74,7 +75,7 @@ test('all figures are published at the start, and then those that have changed',
 test('most clients at one time and expired sessions are counted', async t => {
   const { events, parts, announced } = await start()
   const came: EventMap['clientConnected'] = {
-    ...{ clientId: 'a', address: null, protocolVersion: 4, keepAliveSeconds: 0 },
+    ...{ clientId: 'a', username: null, address: null, protocolVersion: 4, keepAliveSeconds: 0 },
     ...{ isPersistent: true, isResumed: false },
     transport: 'tcp'
   }

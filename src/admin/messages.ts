@@ -4,6 +4,7 @@ import type { MessageProperties } from '../control.ts'
 import { sequencesOf } from '../delivery/backlog.ts'
 import type { Session } from '../delivery/session.ts'
 import type { Sessions } from '../delivery/sessions.ts'
+import { QueueError } from '../errors.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { MessageFilter, MessagePart, MessageReader, OwedMessage, StoredMessage } from '../messages.ts'
 import { covers } from '../routing/filter-relation.ts'
@@ -13,6 +14,8 @@ import { notFound } from './steer.ts'
 
 /** So many blocks of the lane are looked at for one part of a list. */
 const BLOCKS_PER_PART = 32
+/** So many places are looked at for one part of what a session is owed. */
+const MOST_LOOKS = 2_000
 
 /** What messages are read from. */
 export interface MessageSources {
@@ -43,10 +46,12 @@ export class Messages implements MessageReader {
   async owed(clientId: string, after: string | null, limit: number): Promise<MessagePart<OwedMessage>> {
     const session = this.#sources.sessions.get(clientId)
     if (!session) throw notFound('session', clientId)
+    assertPlace(after, /^[iq]\d{1,15}$/)
     const items: OwedMessage[] = []
     let next: string | null = null
+    let looks = 0
     for (const place of placesOf(session, after)) {
-      if (items.length === limit) return { items, next }
+      if (items.length === limit || looks++ === MOST_LOOKS) return { items, next }
       const { status, sequence } = place
       const message = await this.#sources.journal.fetch(sequence)
       next = `${status === 'inflight' ? 'i' : 'q'}${sequence}`
@@ -62,6 +67,7 @@ export class Messages implements MessageReader {
     limit: number
   ): Promise<MessagePart<StoredMessage>> {
     const { journal, store } = this.#sources
+    assertPlace(before, /^\d{1,15}$/)
     const items: StoredMessage[] = []
     let sequence = before === null ? journal.headSequence : Number(before) - 1
     for (let blocks = 0; sequence > 0; blocks++) {
@@ -97,6 +103,14 @@ export class Messages implements MessageReader {
       expiresAt: expiresAt === 0 ? null : expiresAt
     }
   }
+}
+
+/** @throws QueueError QUEUE_REQUEST_INVALID for a place that no part has ended with. */
+function assertPlace(place: string | null, form: RegExp): void {
+  if (place === null || form.test(place)) return
+  throw new QueueError('QUEUE_REQUEST_INVALID', {
+    detail: { problem: 'the place to go on from is not one of this server' }
+  })
 }
 
 interface PlaceOwed {

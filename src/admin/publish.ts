@@ -1,7 +1,9 @@
 import { assertClientTopic, type Broker, messageOf } from '../broker/broker.ts'
 import type { MessagePublisher, NewMessage, Published } from '../control.ts'
 import type { Publisher } from '../delivery/publisher.ts'
+import type { Subscription } from '../delivery/subscription.ts'
 import { errorText, QueueError } from '../errors.ts'
+import type { Router } from '../routing/router.ts'
 import { assertTopic } from '../topic.ts'
 import type { Message } from '../wire/message.ts'
 
@@ -9,6 +11,7 @@ import type { Message } from '../wire/message.ts'
 export interface PublishingParts {
   readonly broker: Broker
   readonly publisher: Publisher
+  readonly router: Router<Subscription>
   readonly laneName: string
   readonly maxTopicLevels: number
   readonly maxPacketBytes: number
@@ -41,6 +44,10 @@ export class Publishing implements MessagePublisher {
     }
     assertTopic(topic)
     this.#parts.publisher.announce(this.#encode({ topic, payload, qos: 0, isRetained }), topic)
+  }
+
+  isHeard(topic: string): boolean {
+    return this.#parts.router.route(topic).streams.some(({ online }) => online.size > 0)
   }
 
   #encode({ topic, payload, qos = 1, isRetained = false, properties }: NewMessage): Message {

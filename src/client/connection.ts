@@ -23,6 +23,8 @@ export interface ConnectionOwner {
 const STABLE_MS = 10_000
 /** How long the server may take to close a connection after our DISCONNECT. */
 const CLOSE_MS = 2_000
+/** The longest time of a timer. */
+const NEVER_MS = 2 ** 31 - 1
 const LEFT_TO_US = new Error('acked later')
 
 /**
@@ -143,7 +145,9 @@ export class Connection {
       clean: !isDurable,
       manualConnect: true,
       protocolVersion: this.#protocol,
-      reconnectPeriod: 0, // when to connect again is decided here
+      // When to connect again is decided here, long before. With 0 MQTT.js would let go of the publishes of a clean
+      // session when a connection is dead, and send them again all the same.
+      reconnectPeriod: NEVER_MS,
       resubscribe: false
     }
     if (this.#protocol === 4) return options

@@ -67,6 +67,9 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
     .version(packageVersion())
     .help()
     .alias({ help: 'h' })
+    .epilogue(
+      'Exit codes: 0 done, 1 failed, 2 wrong command line or configuration, 70 a fault of the program.'
+    )
   const onExit = (code: number) => {
     exitCode = code
   }

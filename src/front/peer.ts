@@ -18,6 +18,7 @@ export function connectedEvent(connection: Connection, isResumed: boolean): Even
   const { clientId, protocolVersion, keepAliveSeconds, session } = connection
   return {
     clientId,
+    username: connection.connect?.username ?? null,
     address: addressOf(connection),
     transport: transportOf(connection),
     protocolVersion,

@@ -46,8 +46,6 @@ export interface HttpOptions extends Partial<GuardOptions> {
   readonly routes?: readonly FastifyPluginAsync[]
   /** Routes of plugins with a place of their own. */
   readonly rootRoutes?: readonly FastifyPluginAsync[]
-  /** Version of the server, for the description of the routes. */
-  readonly version?: string
   /** Gets each MQTT connection over WebSocket. Text frames are refused before it; `destroy` cuts the connection. */
   readonly onMqtt: (stream: Duplex & PeerAddress, request: IncomingMessage) => void
   /** Largest WebSocket message taken, in bytes; at least the largest MQTT packet. */
@@ -113,9 +111,9 @@ export function createHttp(options: HttpOptions): Http {
 }
 
 function addRoutes(app: FastifyInstance, options: HttpOptions, isReady: () => Readiness): void {
-  const { routes = [], rootRoutes = [], version = 'unknown' } = options
+  const { routes = [], rootRoutes = [] } = options
   const answerOtherMethods = otherMethods(app)
-  describeRoutes(app, version)
+  describeRoutes(app)
   app.register(healthRoutes(isReady), { prefix: '/health' })
   app.get(MQTT_PATH, { schema: { hide: true } }, async () => {
     throw new HttpError('QUEUE_UPGRADE_REQUIRED', 'this is MQTT over WebSocket', { upgrade: 'websocket' })

@@ -1,4 +1,5 @@
 import { STATUS_CODES } from 'node:http'
+import { createRequire } from 'node:module'
 import swagger from '@fastify/swagger'
 import type { FastifyInstance, FastifySchema } from 'fastify'
 import { ERRORS } from '../errors.ts'
@@ -58,6 +59,7 @@ interface OpenApiDocument {
 }
 
 interface Operation {
+  readonly summary?: string
   readonly tags?: readonly string[]
   readonly requestBody?: { required?: boolean; readonly content: Readonly<Record<string, object>> }
   responses: Record<string, Response | Reference>
@@ -79,9 +81,9 @@ interface Reference {
  * - The `*` at the end of a path is named after the `title` of its schema in `params`.
  * - Of a response with a status from 400 on only the description counts: its shape is always that of problem details.
  * - A body for media type `*` + `/*` (any) may be left out by callers.
- * @param version of the server.
  */
-export function describeRoutes(app: FastifyInstance, version: string): void {
+export function describeRoutes(app: FastifyInstance): void {
+  const { version } = createRequire(import.meta.url)('restante/package.json') as { version: string }
   const info = { title: 'Restante', version, description: INTRODUCTION }
   const components = { schemas: { Problem: problemSchema }, responses: sharedResponses() }
   app.register(swagger, {
@@ -131,22 +133,28 @@ function complete(document: OpenApiDocument): void {
       for (const tag of operation.tags ?? []) tags.add(tag)
       const { requestBody } = operation
       if (requestBody && '*/*' in requestBody.content) requestBody.required = false
-      operation.responses = withProblems(operation.responses, requestBody !== undefined)
+      operation.responses = withProblems(operation, requestBody !== undefined)
     }
   }
   document.tags = [...tags].sort().map(name => ({ name }))
 }
 
-function withProblems(declared: Operation['responses'], hasBody: boolean): Operation['responses'] {
+function withProblems(operation: Operation, hasBody: boolean): Operation['responses'] {
   const responses: Operation['responses'] = {}
-  for (const [status, response] of Object.entries(declared)) {
+  for (const [status, response] of Object.entries(operation.responses)) {
     const isProblem = Number(status) >= 400 && 'description' in response
-    responses[status] = isProblem ? problemResponse(response.description) : response
+    responses[status] = isProblem ? problemResponse(response.description) : described(response, operation)
   }
   for (const status of Object.keys(hasBody ? { ...COMMON_PROBLEMS, ...BODY_PROBLEMS } : COMMON_PROBLEMS)) {
     responses[status] ??= { $ref: `#/components/responses/${responseName(status)}` }
   }
   return responses
+}
+
+/** A response of which nothing is said is what the summary of its operation says. */
+function described(response: Response | Reference, { summary = '' }: Operation): Response | Reference {
+  const isSilent = 'description' in response && response.description === 'Default Response'
+  return isSilent ? { ...response, description: summary } : response
 }
 
 /** The problems that many operations share, by their names. */

@@ -167,3 +167,26 @@ test('what the server announces reaches whoever listens and is not stored; what 
   t.like(await late.next('publish'), { topic: '$events/kept', qos: 0, retain: true })
   t.is(core.core.directory.server().headSequence, 0)
 })
+
+test('whether somebody hears a topic is known', async t => {
+  const core = await startTimed(t)
+  const { publisher } = core.core
+  t.false(publisher.isHeard('$events/client/ended'))
+  const client = await core.connect(kept(5, 'one'))
+  await client.subscribe('$events/#', 0)
+  t.true(publisher.isHeard('$events/client/ended'))
+  t.false(publisher.isHeard('other'))
+  await client.disconnect()
+  await client.closed()
+  t.false(publisher.isHeard('$events/client/ended'))
+})
+
+test('a place that no part has ended with is refused', async t => {
+  const core = await startTimed(t)
+  await core.connect(kept(5, 'one'))
+  const { messages } = core.core
+  for (const place of ['', 'x', '-1', '1e3', 'NaN', '1 ']) {
+    await t.throwsAsync(messages.newest({}, place, 1), { code: 'QUEUE_REQUEST_INVALID' }, place)
+    await t.throwsAsync(messages.owed('one', place, 1), { code: 'QUEUE_REQUEST_INVALID' }, place)
+  }
+})

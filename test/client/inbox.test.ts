@@ -44,11 +44,9 @@ test('message in hand is not acked in a session that does not know it', async t 
   })
   scene.receive(1, 'a')
   scene.connect(false)
-  scene.receive(1, 'b')
   finish()
-  await scene.until(() => scene.acks.length === 1 && scene.inbox.size === 0)
-  t.deepEqual(scene.runs, ['a', 'b'])
-  t.deepEqual(scene.acks, ['2:1'])
+  await scene.until(() => scene.inbox.size === 0)
+  t.deepEqual(scene.acks, [])
 })
 
 test('message that the server does not send again holds nobody up', async t => {

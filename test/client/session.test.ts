@@ -109,6 +109,31 @@ test('close finishes what is in hand, acks it and says goodbye; what waits stays
   t.deepEqual(await rest.payloads(2), ['{"id":2}', '{"id":3}'])
 })
 
+test('handler that finishes during close is acked on the connection that is there then', async t => {
+  const { url, tap, publish } = await startScene(t)
+  const { client, log } = await openClient(t, url, { clientId: 'logger' })
+  const gate = new Gate()
+  gate.close()
+  await client.on('DB', 'CREATE', async message => {
+    log.note(nameOf(message))
+    await gate.pass()
+  })
+  await publish('CREATE', 1, 2)
+  await log.noted(1)
+  const closed = client.close()
+  tap.cut()
+  await log.until(() => log.connected.length === 2)
+  await client.publish('OTHER', 'ping', 1) // a round trip: what comes again has come
+  gate.open()
+  t.deepEqual(await closed, { unfinishedHandlers: 0, unfinishedPublishes: 0 })
+  await tap.until(() => tap.sentOf('disconnect').length === 1)
+  t.deepEqual(
+    tap.sentOf('puback').map(({ connection }) => connection),
+    [2]
+  )
+  t.deepEqual(log.notes, ['CREATE 1'])
+})
+
 test('close gives up on a handler after its time, and its message stays in the session', async t => {
   const { url, publish, connect: raw } = await startScene(t)
   const { client, log } = await openClient(t, url, { clientId: 'logger' })
@@ -215,6 +240,17 @@ test('no more publishes are sent without their acks than the server takes', asyn
   const { url } = await startScene(t, { settings: { receiveMaximum: 3 } })
   const { client, log } = await openClient(t, url, { clientId: 'api' })
   await Promise.all(Array.from({ length: 200 }, (_, n) => client.publish('DB', 'CREATE', n)))
+  t.is(log.disconnected.length, 0)
+})
+
+test('publish that is larger than the server takes is refused, and the connection stays', async t => {
+  const { url } = await startScene(t, { settings: { maxPacketBytes: 2_000 } })
+  const { client, log } = await openClient(t, url, { clientId: 'api' })
+  await t.throwsAsync(client.publish('DB', 'CREATE', 'x'.repeat(3_000)), {
+    code: 'CLIENT_PUBLISH_REFUSED',
+    message: /3000 bytes are more than the server takes \(packets of 2000 bytes\)/
+  })
+  await client.publish('DB', 'CREATE', 'x'.repeat(1_000))
   t.is(log.disconnected.length, 0)
 })
 

@@ -128,6 +128,32 @@ test('server that is busy is asked again', async t => {
   )
 })
 
+test('close says goodbye although a publish has no ack, and tells', async t => {
+  const broker = await startFakeBroker(t, { publish: 'silence' })
+  const { client } = await openClient(t, broker.url)
+  const published = client.publish('DB', 'CREATE', 1)
+  await broker.receives('publish')
+  t.deepEqual(await client.close({ timeoutMs: 10 }), { unfinishedHandlers: 0, unfinishedPublishes: 1 })
+  await t.throwsAsync(published, { code: 'CLIENT_CLOSED' })
+  await broker.receives('disconnect')
+})
+
+test('publishes that got no ack go out again once, in their order, after a dead connection', async t => {
+  const isFirst = () => broker.received.filter(({ cmd }) => cmd === 'connect').length === 1
+  const broker = await startFakeBroker(t, {
+    get publish() {
+      return isFirst() ? 'silence' : undefined // nor does it answer pings
+    }
+  } as Parameters<typeof startFakeBroker>[1])
+  const { client } = await openClient(t, broker.url, { keepAliveSeconds: 1 })
+  const publishes = Array.from({ length: 1_005 }, (_, n) => client.publish('DB', 'CREATE', n))
+  await Promise.all(publishes)
+  const numbers = broker.received.flatMap(packet =>
+    packet.cmd === 'publish' ? [Number(packet.payload)] : []
+  )
+  t.deepEqual(numbers.slice(1_000), [...Array(1_005).keys()])
+})
+
 test('refused publish rejects with the words of the server', async t => {
   const broker = await startFakeBroker(t, { publish: { reasonCode: 0x97 } })
   const { client } = await openClient(t, broker.url)

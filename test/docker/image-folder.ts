@@ -11,6 +11,9 @@ export const TOP = fileURLToPath(new URL('../../../', import.meta.url))
 /** The compiled programs of this run of the tests. */
 const DIST = fileURLToPath(new URL('../../', import.meta.url))
 
+/** As .dockerignore says. */
+const IGNORED = /\.test\.ts$/
+
 /** A folder with the files that an image has in /app, and no others; the libraries are those of the project. */
 export function imageFolder(t: ExecutionContext, stages: readonly Stage[], target: string): string {
   const folder = testFolder(t)
@@ -22,7 +25,7 @@ export function imageFolder(t: ExecutionContext, stages: readonly Stage[], targe
         const path = from ? source.replace(/^\/app\/dist\//, DIST) : join(TOP, source)
         const place = sources.length > 1 || to.endsWith('/') ? join(to, basename(source)) : to
         mkdirSync(join(folder, place, '..'), { recursive: true })
-        cpSync(path, join(folder, place), { recursive: true })
+        cpSync(path, join(folder, place), { recursive: true, filter: file => !IGNORED.test(file) })
       }
     }
   }

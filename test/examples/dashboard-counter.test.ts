@@ -112,14 +112,18 @@ test('the count is right when all has arrived, however events and counts come, a
 
 test('there is no number before the first count, and none is counted twice after it', t => {
   const counter = new Counter()
+  t.true(counter.created(0)) // nobody has this number, but anybody may publish it
   t.true(counter.created(5))
   t.is(counter.total, undefined)
   counter.counted({ count: 4, through: 4 })
   t.is(counter.total, 5)
   t.false(counter.created(5))
   t.false(counter.created(3))
+  t.true(counter.created(8))
+  t.false(counter.created(8))
+  t.is(counter.total, 6)
   counter.counted({ count: 3, through: 3 }) // was asked for earlier and has come late
-  t.is(counter.total, 5)
+  t.is(counter.total, 6)
 })
 
 test('customers stand in the interval in which they were created, each once', t => {

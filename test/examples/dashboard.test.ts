@@ -39,6 +39,7 @@ test('page starts from the true count, counts what comes, and says who is attach
   await page.waitForSelector('#plot[aria-label^="8 created in the last 60 minutes"]')
   await page.locator('#attached tr', { hasText: /^auditor○ away.*5/ }).waitFor() // what came while it was away
   await page.locator('#attached tr', { hasText: 'this page' }).waitFor()
+  await page.locator('#attached-count', { hasText: '2 sessions, 1 of them connected' }).waitFor()
 })
 
 test('count stays true when the queue server is killed and starts again', async t => {

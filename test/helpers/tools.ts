@@ -7,7 +7,10 @@ const SOURCES: Readonly<Record<string, string>> = {
   cc: 'apt-get install gcc libc6-dev',
   mosquitto_pub: 'apt-get install mosquitto-clients',
   mosquitto_sub: 'apt-get install mosquitto-clients',
-  npm: 'comes with Node'
+  npm: 'comes with Node',
+  promtool: 'apt-get install prometheus',
+  script: 'apt-get install bsdutils',
+  stty: 'apt-get install coreutils'
 }
 
 /**

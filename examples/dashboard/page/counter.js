@@ -7,8 +7,8 @@
 export class Counter {
   #count = 0
   #through = -1
-  /** Numbers above those counted, with the time of their creation. */
-  #since = new Map()
+  /** Numbers above `#through`; there are gaps below them. */
+  #since = new Set()
 
   /** How many customers there are; undefined before the first count. */
   get total() {
@@ -20,13 +20,23 @@ export class Counter {
     if (through < this.#through) return
     this.#count = count
     this.#through = through
-    for (const number of this.#since.keys()) if (number <= through) this.#since.delete(number)
+    for (const number of this.#since) if (number <= through) this.#since.delete(number)
+    this.#advance()
   }
 
   /** Takes an event; whether it is a new one. */
   created(number) {
     if (number <= this.#through || this.#since.has(number)) return false
-    this.#since.set(number, true)
+    this.#since.add(number)
+    this.#advance()
     return true
+  }
+
+  /** Counts those that have no gap below them for good, so that a page that is open for weeks needs no more room. */
+  #advance() {
+    while (this.#through >= 0 && this.#since.delete(this.#through + 1)) {
+      this.#through += 1
+      this.#count += 1
+    }
   }
 }

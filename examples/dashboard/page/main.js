@@ -71,9 +71,10 @@ async function readCount(signal) {
 async function refreshAttached() {
   for (;;) {
     try {
-      const sessions = await getJson('api/attached')
+      const { attached, connected, sessions } = await getJson('api/attached')
       showAttached(at('attached'), sessions, { nowMs: nowMs(), ownId: clientId })
-      at('nobody').hidden = sessions.length > 0
+      const part = attached > sessions.length ? `; these ${sessions.length} have the most to receive` : ''
+      at('attached-count').textContent = `${attached} sessions, ${connected} of them connected${part}`
       delete at('attached').dataset.stale
       setTrouble('attached', '')
     } catch (error) {
