@@ -73,6 +73,11 @@ export interface MessagePublisher {
    */
   publish(message: NewMessage): Promise<Published>
   /**
+   * Publishes several messages, each as {@link publish} does; those of one call keep their order, also when a hook takes its
+   * time. Never rejects.
+   */
+  publishAll(messages: readonly NewMessage[]): Promise<PromiseSettledResult<Published>[]>
+  /**
    * Sends a message of the server itself (`$SYS/…`, `$events/…`) to whoever listens now, with QoS 0; nothing is stored,
    * a retained one stays in memory.
    * @throws QueueError QUEUE_TOPIC_INVALID for a topic that does not begin with `$`.

@@ -72,6 +72,7 @@ function hands(open: () => Core): Pick<PluginContext, 'messages' | 'control' | '
     },
     publisher: {
       publish: async message => await open().publisher.publish(message),
+      publishAll: async messages => await open().publisher.publishAll(messages),
       announce: (...args) => open().publisher.announce(...args),
       isHeard: topic => open().publisher.isHeard(topic)
     }

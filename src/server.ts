@@ -7,6 +7,7 @@ import type { Settings } from './config/settings.ts'
 import type { Control, MessagePublisher } from './control.ts'
 import type { Directory } from './directory.ts'
 import type { ServerEvents } from './events.ts'
+import type { Readiness } from './http/health.ts'
 import { createHttp, type Http, type ListenAddress } from './http/http.ts'
 import { type Logger, silentLog } from './log.ts'
 import type { MessageReader } from './messages.ts'
@@ -67,12 +68,13 @@ async function start(
   const { settings, plugins, log = silentLog, clock = systemClock, pluginsOrigin = 'configuration' } = options
   const parts = { settings, plugins, log, clock, pluginsOrigin }
   let http: Http | undefined
+  let isStarted = false
   const { core, ready, events } = await assemble(parts, closers, () => {
     closers.push(async () => http?.close())
   })
   const opening = createHttp({
     ...{ log, clock, allowedHosts: settings.allowedHosts, allowedOrigins: settings.allowedOrigins },
-    isReady: () => (core.failure ? { ready: false, reason: core.failure.message } : { ready: true }),
+    isReady: () => readiness(core.failure, isStarted),
     routes: ready.flatMap(({ name, parts }) => named(name, parts.routes)),
     rootRoutes: ready.flatMap(({ name, parts }) => named(name, parts.rootRoutes)),
     maxMessageBytes: settings.maxPacketBytes,
@@ -89,11 +91,17 @@ async function start(
   const mqttAddress = await listenTcp(tcp, settings, closers)
   const httpAddress = await opening.listen(settings.host, settings.httpPort)
   await startPlugins(ready)
+  isStarted = true
   const { broker, directory, messages, control, publisher } = core
   return {
     ...{ mqttAddress, httpAddress, aedesVersion: broker.aedesVersion, aedes: broker.aedes },
     ...{ directory, messages, control, publisher, events, stop }
   }
+}
+
+function readiness(failure: Error | null, isStarted: boolean): Readiness {
+  if (failure) return { ready: false, reason: failure.message }
+  return isStarted ? { ready: true } : { ready: false, reason: 'the server is starting' }
 }
 
 /** The routes of a plugin, which know its name: a request that fails there is logged with it. */

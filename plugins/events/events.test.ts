@@ -30,6 +30,7 @@ async function start() {
   }
   const publisher: MessagePublisher = {
     publish: () => Promise.reject(new Error('nothing is published as a client would')),
+    publishAll: async () => [],
     announce(topic, payload, options) {
       if (options?.isRetained) throw new Error(`${topic} is retained`)
       told.push({ name: topic.replace('$events/client/', ''), content: JSON.parse(String(payload)) })
@@ -159,6 +160,7 @@ test('an event that cannot be published hurts nobody', async t => {
   const heard = new Events({ ...silentLog, error: () => t.fail() })
   const publisher = {
     publish: () => Promise.reject(new Error()),
+    publishAll: async () => [],
     announce() {
       throw new Error('too large')
     },

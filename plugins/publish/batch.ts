@@ -93,8 +93,8 @@ export function addBatchRoute(app: FastifyInstance, context: PluginContext, opti
     { bodyLimit: maxBatchBytes, schema: routeSchema(maxBatchMessages) },
     async ({ body }, reply) => {
       const messages = body.map(messageOf)
-      // all are handed over in this turn, so that they share commits; what is wrong with one does not touch the others
-      const settled = await Promise.allSettled(messages.map(message => context.publisher.publish(message)))
+      // they share commits; what is wrong with one does not touch the others
+      const settled = await context.publisher.publishAll(messages)
       const commonReason = reasonOfAll(settled)
       if (commonReason) throw commonReason
       return answer(reply, resultsOf(settled, messages, context))

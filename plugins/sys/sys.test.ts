@@ -30,6 +30,7 @@ async function start() {
   }
   const publisher: MessagePublisher = {
     publish: () => Promise.reject(new Error('nothing is published as a client would')),
+    publishAll: async () => [],
     announce(topic, payload, options) {
       if (options?.isRetained !== true) throw new Error(`${topic} is not retained`)
       announced.set(topic.replace('$SYS/broker/', ''), String(payload))

@@ -26,10 +26,30 @@ export class Publishing implements MessagePublisher {
   }
 
   async publish(asked: NewMessage): Promise<Published> {
-    const { broker, publisher, laneName, maxTopicLevels } = this.#parts
-    assertTopic(asked.topic, maxTopicLevels)
+    return await this.#store(await this.#authorize(asked))
+  }
+
+  async publishAll(asked: readonly NewMessage[]): Promise<PromiseSettledResult<Published>[]> {
+    const results: Promise<Published>[] = []
+    for (const one of asked) {
+      // the next is asked about when the answer is there, so that none overtakes; nobody waits for a commit in between
+      const authorized = this.#authorize(one)
+      await authorized.catch(() => {})
+      const result = authorized.then(message => this.#store(message))
+      result.catch(() => {}) // it is told below
+      results.push(result)
+    }
+    return await Promise.allSettled(results)
+  }
+
+  async #authorize(asked: NewMessage): Promise<Message> {
+    assertTopic(asked.topic, this.#parts.maxTopicLevels)
     assertClientTopic(asked.topic)
-    const message = await broker.authorizeInside(this.#encode(asked))
+    return await this.#parts.broker.authorizeInside(this.#encode(asked))
+  }
+
+  async #store(message: Message): Promise<Published> {
+    const { broker, publisher, laneName, maxTopicLevels } = this.#parts
     const topic = message.topic()
     assertTopic(topic, maxTopicLevels)
     const sequence = await publisher.publish(message, topic)

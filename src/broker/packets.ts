@@ -50,6 +50,8 @@ export function messageOf(packet: InsidePacket | HookPublish, isV5 = hasProperti
     },
     { protocolVersion: isV5 ? 5 : 4 }
   )
+  // mqtt-packet does not say which
+  if (bytes.length === 0) throw new Error('a property of the message cannot be written')
   return new Message(bytes, 0, bytes.length, isV5)
 }
 

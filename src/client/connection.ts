@@ -109,6 +109,7 @@ export class Connection {
   async end(): Promise<void> {
     this.#isEnding = true
     this.#retry?.cancel()
+    this.#client.options.reconnectPeriod = 0 // a close that is still to come must not set the timer of MQTT.js
     if (!this.isUp) return await this.#client.endAsync(true)
     this.#flushAcks()
     this.#destroyIfStuck()
@@ -205,6 +206,8 @@ export class Connection {
     if (wasAccepted || this.#protocol === 4 || !WRONG_VERSION.has(this.#verdict.code)) return false
     this.#protocol = 4
     this.#verdict = NO_VERDICT
+    this.#client.options.reconnectPeriod = 0
+    this.#client.end(true)
     this.#client = this.#newClient() // nothing was published yet: that waits for a connection
     this.#client.connect()
     return true

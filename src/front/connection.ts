@@ -6,7 +6,6 @@ import type { Session } from '../delivery/session.ts'
 import type { Opening } from '../delivery/sessions.ts'
 import type { Will } from '../delivery/wills.ts'
 import { errorText, QueueError } from '../errors.ts'
-import type { EventMap } from '../events.ts'
 import { malformed, PacketCursor, protocolError } from '../wire/cursor.ts'
 import { disconnect, PINGRESP, reasonedAck, TYPE } from '../wire/packets.ts'
 import { exchange, puback, tellAck } from './acks.ts'
@@ -18,7 +17,7 @@ import { Handshake, notConnect } from './handshake.ts'
 import { Inbound } from './inbound.ts'
 import { type HoldReason, Intake, type IntakeOwner } from './intake.ts'
 import { Outgoing } from './outgoing.ts'
-import { connectedEvent } from './peer.ts'
+import { tellConnected, tellEnded, tellFailure } from './peer.ts'
 import { subscribe, unsubscribe } from './subscribe.ts'
 
 /** A socket that was ended gets so long to take what is left. */
@@ -286,9 +285,8 @@ export class Connection implements IntakeOwner {
     this.#will = will
     if (will) will.client = this.client
     session.attach(this.outgoing)
-    const { counters, events } = this.#context
-    counters.connections++
-    if (events.has('clientConnected')) events.tell('clientConnected', connectedEvent(this, isPresent))
+    this.#context.counters.connections++
+    tellConnected(this, this.#context, isPresent)
   }
 
   takenOver(): void {
@@ -314,12 +312,7 @@ export class Connection implements IntakeOwner {
     if (this.isClosed) return
     const known = error instanceof QueueError
     this.#reason = known ? error.code : 'failed'
-    const fields = {
-      clientId: this.clientId,
-      address: this.remoteAddress,
-      ...(known ? { code: error.code } : { err: error })
-    }
-    this.#context.log[known ? 'info' : 'error'](fields, `connection closed: ${errorText(error)}`)
+    tellFailure(this, this.#context, error)
     if (this.isV5 && this.#session) {
       const code = known ? error.reasonCode : 0x80
       this.endWith(this.#reasoned(error, reason => disconnect(code, reason)))
@@ -349,11 +342,7 @@ export class Connection implements IntakeOwner {
     this.outgoing.gone()
     this.#context.broker.closed(this.client)
     this.#context.forget(this)
-    if (session) this.#context.events.tell('clientDisconnected', this.#ending())
-  }
-
-  #ending(): EventMap['clientDisconnected'] {
-    return { clientId: this.clientId, connectedAt: this.connectedAt, reason: this.#reason }
+    if (session) tellEnded(this, this.#context, this.#reason)
   }
 
   /** The subscriptions of a session that ends with its connection are gone. */

@@ -11,6 +11,7 @@ import { type ConnectRequest, readConnect } from './connect.ts'
 import type { Connection } from './connection.ts'
 import type { FrontContext } from './context.ts'
 import { Inner, type InnerListener } from './inner.ts'
+import { addressOf } from './peer.ts'
 import { reauthorize } from './restore.ts'
 
 const UNACCEPTABLE_PROTOCOL = 1
@@ -64,8 +65,8 @@ export class Handshake implements InnerListener, PacketSink {
       }
       throw error
     }
-    if (this.#isNameless(this.request) || this.#hasForbiddenWill(this.request)) return
     this.clientId = this.request.clientId
+    if (this.#isNameless(this.request) || this.#hasForbiddenWill(this.request)) return
     this.#connection.hold('connect')
     this.#inner.push(this.request.packet)
   }
@@ -107,6 +108,8 @@ export class Handshake implements InnerListener, PacketSink {
   #connack(bytes: Buffer, start: number, body: number, end: number): void {
     const request = this.request
     if (bytes[body + 1] !== 0 || !request) {
+      const fields = { clientId: request?.clientId ?? '', address: addressOf(this.#connection) }
+      this.#context.log.warn({ ...fields, reasonCode: bytes[body + 1] }, 'client refused: not let in')
       this.#connection.send(Buffer.from(bytes.subarray(start, end)))
       // before Aedes tells the application of the refusal
       this.#connection.outgoing.flush()

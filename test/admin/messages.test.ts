@@ -1,4 +1,6 @@
 import test from 'ava'
+import type { QueueError } from '../../src/errors.ts'
+import { afterTurns } from '../helpers/aedes-server.ts'
 import { kept } from '../helpers/conformance.ts'
 import { startTimed, type TimedCore } from '../helpers/conformance-clock.ts'
 import { startCore } from '../helpers/core.ts'
@@ -189,4 +191,31 @@ test('a place that no part has ended with is refused', async t => {
     await t.throwsAsync(messages.newest({}, place, 1), { code: 'QUEUE_REQUEST_INVALID' }, place)
     await t.throwsAsync(messages.owed('one', place, 1), { code: 'QUEUE_REQUEST_INVALID' }, place)
   }
+})
+
+test('messages of one call keep their order, and each is refused for itself', async t => {
+  const core = await startCore(t)
+  const client = await core.connect({ clientId: 'subscriber' })
+  await client.subscribe('DB/#', 1)
+  // the earlier a message, the longer the hook thinks about it
+  core.core.broker.aedes.authorizePublish = (_client, packet, done) => {
+    const turns = packet.topic === 'DB/1' ? 20 : packet.topic === 'DB/2' ? 5 : 0
+    afterTurns(turns, () => done(packet.topic === 'DB/2' ? new Error('not this one') : null))
+  }
+  const topics = ['DB/1', 'DB/2', 'a/#', 'DB/3']
+  const settled = await core.core.publisher.publishAll(topics.map(topic => ({ topic, payload: topic })))
+  t.deepEqual(await client.payloads(2), ['DB/1', 'DB/3'])
+  t.deepEqual(
+    settled.map(one => (one.status === 'fulfilled' ? one.value.id : (one.reason as QueueError).code)),
+    ['model:1', 'QUEUE_NOT_AUTHORIZED', 'QUEUE_TOPIC_INVALID', 'model:2']
+  )
+})
+
+test('properties that cannot be written are told, not passed over', async t => {
+  const core = await startCore(t)
+  const asked = { topic: 'a', payload: '', properties: { userProperties: {} } }
+  await t.throwsAsync(core.core.publisher.publish(asked), {
+    code: 'QUEUE_REQUEST_INVALID',
+    message: /property/
+  })
 })

@@ -8,6 +8,7 @@ const SOURCES: Readonly<Record<string, string>> = {
   mosquitto_pub: 'apt-get install mosquitto-clients',
   mosquitto_sub: 'apt-get install mosquitto-clients',
   npm: 'comes with Node',
+  python3: 'apt-get install python3 python3-venv',
   promtool: 'apt-get install prometheus',
   script: 'apt-get install bsdutils',
   stty: 'apt-get install coreutils'
