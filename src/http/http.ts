@@ -13,7 +13,7 @@ import { HttpError } from './problem.ts'
 import { assertQuery } from './query.ts'
 import { addProblemReplies, replyProblem, unreadableRequest, writeProblem } from './replies.ts'
 import { schemaError } from './schema-error.ts'
-import { requestValidation } from './validation.ts'
+import { answerWriting, requestValidation } from './validation.ts'
 import { MQTT_PATH, MqttWebSockets } from './websocket.ts'
 import type { PeerAddress } from './websocket-stream.ts'
 
@@ -131,7 +131,10 @@ function createApp(log: Logger): FastifyInstance {
     clientErrorHandler: (error, socket) => writeProblem(socket, unreadableRequest(error), ''),
     frameworkErrors: (error, request, reply) => replyProblem(error, request, reply, log)
   })
-  return app.setValidatorCompiler(requestValidation()).setSchemaErrorFormatter(schemaError)
+  return app
+    .setValidatorCompiler(requestValidation())
+    .setSerializerCompiler(answerWriting())
+    .setSchemaErrorFormatter(schemaError)
 }
 
 function createNodeServer(handler: RequestListener): Server {

@@ -1,6 +1,7 @@
+import { SerializerSelector } from '@fastify/fast-json-stringify-compiler'
 import { Ajv, type Options } from 'ajv'
 import formats from 'ajv-formats'
-import type { FastifySchemaCompiler } from 'fastify'
+import type { FastifySchemaCompiler, FastifySerializerCompiler } from 'fastify'
 
 const OPTIONS: Options = {
   useDefaults: true,
@@ -14,9 +15,32 @@ const OPTIONS: Options = {
  * a number is a number and `"5"` is none.
  */
 export function requestValidation(): FastifySchemaCompiler<object> {
-  const texts = withFormats(new Ajv({ ...OPTIONS, coerceTypes: 'array' }))
-  const bodies = withFormats(new Ajv(OPTIONS))
-  return ({ schema, httpPart }) => (httpPart === 'body' ? bodies : texts).compile(schema)
+  const texts = once(() => withFormats(new Ajv({ ...OPTIONS, coerceTypes: 'array' })))
+  const bodies = once(() => withFormats(new Ajv(OPTIONS)))
+  return ({ schema, httpPart }) => {
+    const compiled = once(() => (httpPart === 'body' ? bodies : texts)().compile(schema))
+    const validate: ReturnType<FastifySchemaCompiler<object>> = data => {
+      const isValid = compiled()(data)
+      validate.errors = compiled().errors ?? null
+      return isValid
+    }
+    return validate
+  }
+}
+
+/** Makes the writers of answers, in the manner of Fastify. */
+export function answerWriting(): FastifySerializerCompiler<unknown> {
+  const compilers = once(() => SerializerSelector()({}, {}) as FastifySerializerCompiler<unknown>)
+  return route => {
+    const write = once(() => compilers()(route))
+    return data => write()(data)
+  }
+}
+
+/** Most routes are never asked for: what is made of a schema is made when it is needed, and the server starts sooner. */
+function once<Made>(make: () => Made): () => Made {
+  let made: Made | undefined
+  return () => (made ??= make())
 }
 
 function withFormats(ajv: Ajv): Ajv {

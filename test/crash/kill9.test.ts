@@ -7,7 +7,7 @@ import { testKills, testRandom } from '../helpers/tools-random.ts'
 const PUBLISHERS = 8
 
 test('kill -9 at random moments under load loses no acked message, keeps order, packet ids and DUP', async t => {
-  const runs = testKills(5)
+  const runs = testKills(3)
   t.timeout(60_000 + runs * 20_000)
   const random = testRandom(t)
   const options = { dataDirectory: join(testFolder(t), 'data') }

@@ -90,7 +90,7 @@ for (const fsync of ['always', 'interval', 'off'] as const) {
   const promise = fsync === 'always' ? 'loses no acked message and' : 'may lose the newest, but'
   test(`with fsync ${fsync} a power cut ${promise} reuses no sequence and no packet id in flight`, async t => {
     if (!needsLinux(t) || !needs(t, 'cc')) return
-    const runs = testKills(3)
+    const runs = testKills(2)
     t.timeout(60_000 + runs * 30_000)
     const random = testRandom(t)
     const power = new CutScene(t, fsync)
