@@ -3,8 +3,7 @@
  * @see MQTT section 4.7
  */
 export function covers(first: string, second: string): boolean {
-  // a topic has at least one level, so these two match the same
-  const [wide, narrow] = [first === '+/#' ? ['#'] : first.split('/'), second.split('/')]
+  const [wide, narrow] = [levelsOf(first), levelsOf(second)]
   // [MQTT-4.7.2-1] a wildcard in the first level does not match what begins with $
   if (isWild(wide[0]!) && narrow[0]!.startsWith('$')) return false
   for (const [i, level] of wide.entries()) {
@@ -16,9 +15,16 @@ export function covers(first: string, second: string): boolean {
   return narrow.length === wide.length
 }
 
+/** The levels of a filter; of several that match the same topics the same ones. */
+function levelsOf(filter: string): string[] {
+  // a topic has at least one level, and is not empty
+  if (filter === '+/#') return ['#']
+  return filter === '/#' ? ['', '+', '#'] : filter.split('/')
+}
+
 /** Whether there is a topic that both filters match. Both are legal. */
 export function meet(first: string, second: string): boolean {
-  const [a, b] = [first.split('/'), second.split('/')]
+  const [a, b] = [levelsOf(first), levelsOf(second)]
   if (isWild(a[0]!) && b[0]!.startsWith('$')) return false
   if (isWild(b[0]!) && a[0]!.startsWith('$')) return false
   for (let i = 0; ; i++) {
