@@ -11,7 +11,7 @@ export interface Directory {
   /** Sessions, connected or not, in the order in which they were made. */
   sessions(): Iterable<SessionView>
   session(clientId: string): SessionView | undefined
-  /** Messages accepted since the start by topic, for the topics that were used lately. */
+  /** Messages accepted by topic, restarts included, for the 10,000 topics that came up last. */
   topics(): Iterable<TopicView>
   /** The server as a whole. */
   server(): ServerView

@@ -1,5 +1,5 @@
 import { QueueError, RATE_SECONDS, splitTopic } from '../../src/plugin.ts'
-import type { Introspected, SessionEntry, SubscriptionEntry } from './source.ts'
+import type { SessionEntry, SubscriptionEntry } from './source.ts'
 import { compareText } from './top.ts'
 
 const SHOWN_NAME_LENGTH = 120
@@ -30,15 +30,9 @@ export function sessionQueues(session: SessionEntry | undefined): string[] {
   return session === undefined ? [] : queuesOf(session.subscriptions())
 }
 
-/** When the server of a directory was started: asked once, for it never changes and the server counts for its answer. */
-const startedAts = new WeakMap<object, number>()
-
-/** Messages per second, to the thousandth; over the last minute, or since the start when that is later. */
-export async function rateScale({ directory, clock }: Introspected): Promise<(messages: number) => number> {
-  const startedAt = startedAts.get(directory) ?? (await directory.server()).startedAt
-  startedAts.set(directory, startedAt)
-  const seconds = Math.min(RATE_SECONDS, Math.max(1, (clock.now() - startedAt) / 1_000))
-  return messages => Math.round((messages / seconds) * 1_000) / 1_000
+/** Messages of the last minute, as so many a second, to the thousandth. */
+export function perSecond(messages: number): number {
+  return Math.round((messages / RATE_SECONDS) * 1_000) / 1_000
 }
 
 /** QUEUE_NOT_FOUND for a name that a caller gave. */

@@ -119,13 +119,13 @@ test('a queue is shown with its events, rates, and the sessions that are attache
     connected: 1,
     backlog: 12,
     accepted: 8,
-    ratePerSecond: 0.8, // the server has run for five seconds
+    ratePerSecond: 0.067,
     lastAcceptedAt: NOW_TEXT,
     eventCount: 3,
     events: [
       { event: '', accepted: 1, ratePerSecond: 0, lastAcceptedAt: '2026-01-02T03:04:05.000Z' },
-      { event: 'CREATE', accepted: 5, ratePerSecond: 0.6, lastAcceptedAt: NOW_TEXT },
-      { event: 'UPDATE', accepted: 2, ratePerSecond: 0.2, lastAcceptedAt: '2026-01-02T03:04:04.000Z' }
+      { event: 'CREATE', accepted: 5, ratePerSecond: 0.05, lastAcceptedAt: NOW_TEXT },
+      { event: 'UPDATE', accepted: 2, ratePerSecond: 0.017, lastAcceptedAt: '2026-01-02T03:04:04.000Z' }
     ]
   }
   const { queues } = await get('/v1/queues')
@@ -140,7 +140,7 @@ test('a queue is shown with its events, rates, and the sessions that are attache
   t.like(await get('/v1/queues/MAIL'), unused)
 })
 
-test('the rate of a server that runs for longer is that of the last minute', async t => {
+test('rates are messages of the last minute by sixty', async t => {
   const { directory, get } = await start()
   directory.serverParts = { startedAt: FAKE_NOW - 3_600_000, recentMessages: 90 }
   directory.topicMap.set('DB/CREATE', 500)
@@ -222,7 +222,7 @@ test('the server is shown', async t => {
     headSequence: 9,
     storedBytes: 1_234,
     accepted: 8,
-    ratePerSecond: 1,
+    ratePerSecond: 0.083,
     delivered: 7,
     refused: 6,
     dropped: 5,

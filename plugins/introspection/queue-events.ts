@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import { isoTime, notFound, rateScale } from './format.ts'
+import { isoTime, notFound, perSecond } from './format.ts'
 import { type PageQuery, readPage, type SortKey } from './page.ts'
 import { type EventTally, eventTally } from './queue-tally.ts'
 import { isKnownQueue } from './queues.ts'
@@ -20,7 +20,7 @@ import { Turn } from './turn.ts'
 const eventSchema = objectSchema({
   event: { type: 'string', description: "The topic without its first level; '' for a topic of one level." },
   topic: { type: 'string' },
-  accepted: { ...countSchema, description: 'Messages accepted since the start.' },
+  accepted: { ...countSchema, description: 'Messages accepted.' },
   ratePerSecond: rateSchema,
   lastAcceptedAt: timeSchema
 })
@@ -54,7 +54,6 @@ export function addQueueEventRoutes(app: FastifyInstance, context: Introspected)
       const { queue } = request.params
       const turn = Turn.of(request)
       if (!(await isKnownQueue(directory, queue, turn))) throw notFound('queue', queue)
-      const perSecond = await rateScale(context)
       const { rows, next } = await readPage<TopicTally, object>(
         {
           items: eventsOf(directory, queue),

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { splitTopic } from '../../src/plugin.ts'
-import { isoTime, isWildcard, notFound, rateScale } from './format.ts'
+import { isoTime, isWildcard, notFound, perSecond } from './format.ts'
 import { type PageQuery, readPage, type SortKey } from './page.ts'
 import { type QueueTally, tallyQueues } from './queue-tally.ts'
 import {
@@ -40,14 +40,14 @@ const queueProperties = {
     description:
       'Messages of the queue that the attached sessions have still to receive, added up: one that two have to receive counts twice.'
   },
-  accepted: { ...countSchema, description: 'Messages accepted since the start.' },
+  accepted: { ...countSchema, description: 'Messages accepted.' },
   ratePerSecond: rateSchema,
-  lastAcceptedAt: { ...nullableTimeSchema, description: 'null: none since the start.' },
+  lastAcceptedAt: { ...nullableTimeSchema, description: 'null: none.' },
   eventCount: { ...countSchema, description: 'How many events were seen.' },
   events: {
     type: 'array',
     items: objectSchema(eventProperties),
-    description: 'Events seen since the start; of very many, those with the most messages.'
+    description: 'Events seen; of very many, those with the most messages.'
   }
 }
 
@@ -90,8 +90,7 @@ export function addQueueRoutes(app: FastifyInstance, context: Introspected): voi
     },
     async request => {
       const { rows, next } = await readQueues(directory, request.query, Turn.of(request))
-      const perSecond = await rateScale(context)
-      return { queues: rows.map(tally => queueRow(tally, perSecond)), next }
+      return { queues: rows.map(tally => queueRow(tally)), next }
     }
   )
   app.get<{ Params: { queue: string } }>(
@@ -110,7 +109,7 @@ export function addQueueRoutes(app: FastifyInstance, context: Introspected): voi
       const turn = Turn.of(request)
       if (!(await isKnownQueue(directory, queue, turn))) throw notFound('queue', queue)
       const tallies = await tallyQueues(directory, [queue], { maxEvents: MAX_EVENTS, turn })
-      return queueRow(tallies.get(queue)!, await rateScale(context))
+      return queueRow(tallies.get(queue)!)
     }
   )
 }
@@ -167,10 +166,7 @@ export async function isKnownQueue(directory: Source, queue: string, turn: Turn)
   return false
 }
 
-function queueRow(
-  { recent, lastAcceptedAt, events, ...tally }: QueueTally,
-  perSecond: (n: number) => number
-) {
+function queueRow({ recent, lastAcceptedAt, events, ...tally }: QueueTally) {
   return {
     ...tally,
     ratePerSecond: perSecond(recent),

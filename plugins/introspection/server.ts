@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { DROP_REASONS } from '../../src/plugin.ts'
-import { isoTime, rateScale } from './format.ts'
+import { isoTime, perSecond } from './format.ts'
 import { countSchema, objectSchema, partialSchema, rateSchema, routeSchema, timeSchema } from './schemas.ts'
 import type { Introspected } from './source.ts'
 
@@ -68,7 +68,6 @@ export function addServerRoutes(app: FastifyInstance, context: Introspected): vo
 
 async function serverRow(context: Introspected) {
   const server = await context.directory.server()
-  const perSecond = await rateScale(context)
   return {
     lane: server.lane,
     startedAt: isoTime(server.startedAt),

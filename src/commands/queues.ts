@@ -85,7 +85,7 @@ export function queueText(row: QueueRow, nowMs: number): string {
     ['rate', rateText(row.ratePerSecond)],
     ['last', row.lastAcceptedAt === null ? '-' : `${ageText(row.lastAcceptedAt, nowMs)} ago`]
   ])
-  if (row.events.length === 0) return `${facts}\n\nNo message of it was accepted since the start.`
+  if (row.events.length === 0) return `${facts}\n\nNo message of it was accepted yet.`
   const columns: Column<EventRow>[] = [
     { head: 'EVENT', cell: ({ event }) => event || '(none)' },
     { head: 'ACCEPTED', align: 'right', cell: ({ accepted }) => accepted },
