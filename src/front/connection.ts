@@ -335,6 +335,7 @@ export class Connection implements IntakeOwner {
     this.isClosed = true
     this.#intake.clear()
     const session = this.#session
+    if (session) tellEnded(this, this.#context, this.#reason)
     this.#tellUnsubscribed(session)
     if (session?.outlet === this.outgoing) this.#context.sessions.detach(session, this.#expirySeconds)
     this.#endWill(session)
@@ -342,7 +343,6 @@ export class Connection implements IntakeOwner {
     this.outgoing.gone()
     this.#context.broker.closed(this.client)
     this.#context.forget(this)
-    if (session) tellEnded(this, this.#context, this.#reason)
   }
 
   /** The subscriptions of a session that ends with its connection are gone. */

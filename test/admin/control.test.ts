@@ -145,9 +145,9 @@ test('connections, subscriptions and drops are told as they happen', async t => 
       ]
     },
     { filters: ['a', 'never'] },
+    { clientId: 'one', reason: 'client' },
     { clientId: 'one', filters: ['b'] },
     { clientId: 'one', reason: 'disconnected' },
-    { clientId: 'one', reason: 'client' },
     { clientId: 'two', isPersistent: true, isResumed: false },
     { clientId: 'two', reason: 'lost' },
     { clientId: 'two', isResumed: true }
