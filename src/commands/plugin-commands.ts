@@ -9,28 +9,25 @@ export interface PluginCommands {
 }
 
 /**
- * The commands of the plugins that the settings name, built in or not. Each takes the flags of the settings as well, so
- * that it can be told where its plugin is.
+ * The commands of the plugins that the settings name. Each takes the flags that say where plugins are as well. Those that
+ * are built in have none, so nothing of them is loaded without others.
  * @param words what was typed. @throws QueueError QUEUE_CONFIG_INVALID, QUEUE_PLUGIN_INVALID
  */
 export async function pluginCommands(
   words: readonly string[],
   environment: NodeJS.ProcessEnv
 ): Promise<PluginCommands[]> {
-  const [{ loadSettings }, { builtinPlugins }, { loadPlugins }] = await Promise.all([
-    import('../config/load.ts'),
+  const { loadSettings } = await import('../config/load.ts')
+  const { settings } = loadSettings(settingsInput(await placeFlags(words), environment))
+  if (settings.plugin.length === 0) return []
+  const [{ builtinPlugins }, { loadPlugins }] = await Promise.all([
     import('../builtin.ts'),
     import('../plugin-loader.ts')
   ])
-  const { settings } = loadSettings(settingsInput(await placeFlags(words), environment))
-  const builtin = builtinPlugins(settings)
-  const loaded = await loadPlugins(
-    settings.plugin,
-    builtin.map(({ name }) => name)
-  )
-  return [...builtin, ...loaded.map(one => one.plugin)]
-    .filter(({ commands = [] }) => commands.length > 0)
-    .map(({ name, commands = [] }) => ({ plugin: name, commands: commands.map(withPlaceFlags) }))
+  const taken = builtinPlugins(settings).map(({ name }) => name)
+  return (await loadPlugins(settings.plugin, taken))
+    .map(({ plugin: { name, commands = [] } }) => ({ plugin: name, commands: commands.map(withPlaceFlags) }))
+    .filter(({ commands }) => commands.length > 0)
 }
 
 /** The flags that say where plugins are. */

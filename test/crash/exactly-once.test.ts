@@ -14,7 +14,7 @@ for (const stop of ['kill -9', 'power cuts'] as const) {
   test(`QoS 2 messages arrive exactly once over ${stop}, and the last of what is retained is there`, async t => {
     const isCut = stop === 'power cuts'
     if (isCut && (!needsLinux(t) || !needs(t, 'cc'))) return
-    const runs = testKills(3)
+    const runs = testKills(2)
     t.timeout(60_000 + runs * 30_000)
     const random = testRandom(t)
     const root = join(testFolder(t), 'data')
