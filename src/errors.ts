@@ -95,6 +95,8 @@ export const ERRORS = {
   QUEUE_TOPIC_INVALID: { reasonCode: 0x90, status: 400, message: 'topic name {topic}: {problem}' }
 } as const satisfies Record<string, ErrorSpec>
 
+const SHOWN_NAME_LENGTH = 120
+
 /** A key of {@link ERRORS}. */
 export type ErrorCode = keyof typeof ERRORS
 
@@ -139,6 +141,12 @@ export function isQueueError(error: unknown): error is QueueError {
   return (
     error instanceof Error && error.name === 'QueueError' && Object.hasOwn(ERRORS, systemCode(error) ?? '')
   )
+}
+
+/** QUEUE_NOT_FOUND for a name that a caller gave; a long one is cut. */
+export function notFound(kind: string, name: string): QueueError {
+  const shown = name.length > SHOWN_NAME_LENGTH ? `${name.slice(0, SHOWN_NAME_LENGTH)}…` : name
+  return new QueueError('QUEUE_NOT_FOUND', { detail: { kind, name: JSON.stringify(shown) } })
 }
 
 /** The text of anything thrown. */

@@ -23,6 +23,7 @@ export * from './log.ts'
 export * from './messages.ts'
 export * from './store/store.ts'
 export * from './topic.ts'
+export * from './version.ts'
 export * from './wire/message.ts'
 
 /**

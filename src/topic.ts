@@ -60,12 +60,17 @@ export function assertFilter(filter: string, maxLevels = Number.POSITIVE_INFINIT
   if (problem) throw new QueueError('QUEUE_FILTER_INVALID', { detail: { filter: quote(filter), problem } })
 }
 
+/** Whether the first level of a filter is a wildcard: then it names no queue, and its messages may be of any. */
+export function isWild(firstLevel: string): boolean {
+  return firstLevel === '#' || firstLevel === '+'
+}
+
 /** Whether a filter can match a topic of this queue, `#` and `+` included. */
 export function filterReachesQueue(filter: string, queue: string): boolean {
   const first = splitTopic(filter).queue
   if (first === queue) return true
   // [MQTT-4.7.2-1] a wildcard first level does not reach topics that start with $
-  return (first === '#' || first === '+') && !queue.startsWith('$')
+  return isWild(first) && !queue.startsWith('$')
 }
 
 function levelsProblem(name: string, maxLevels: number): string | null {

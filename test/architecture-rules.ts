@@ -23,6 +23,7 @@ const LEAVES = [
   'serial',
   'store',
   'topic',
+  'version',
   'wire'
 ]
 

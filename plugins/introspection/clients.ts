@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
+import { notFound } from '../../src/plugin.ts'
 import { isAttached } from './attached.ts'
-import { isoTime, notFound, sessionQueues } from './format.ts'
+import { isoTime, sessionQueues } from './format.ts'
 import { type PageQuery, readPage, type SortKey } from './page.ts'
 import {
   countSchema,

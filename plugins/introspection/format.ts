@@ -2,8 +2,6 @@ import { QueueError, RATE_SECONDS, splitTopic } from '../../src/plugin.ts'
 import type { SessionEntry, SubscriptionEntry } from './source.ts'
 import { compareText } from './top.ts'
 
-const SHOWN_NAME_LENGTH = 120
-
 /** A time as ISO 8601 text; null stays null. */
 export function isoTime(at: number): string
 /** A time as ISO 8601 text; null stays null. */
@@ -11,11 +9,6 @@ export function isoTime(at: number | null): string | null
 /** A time as ISO 8601 text; null stays null. */
 export function isoTime(at: number | null): string | null {
   return at === null ? null : new Date(at).toISOString()
-}
-
-/** Whether a filter's first level is a wildcard: then it names no queue. */
-export function isWildcard(firstLevel: string): boolean {
-  return firstLevel === '+' || firstLevel === '#'
 }
 
 /** The queues that filters name: their first levels, each once, sorted; `+` and `#` stand for themselves. */
@@ -33,12 +26,6 @@ export function sessionQueues(session: SessionEntry | undefined): string[] {
 /** Messages of the last minute, as so many a second, to the thousandth. */
 export function perSecond(messages: number): number {
   return Math.round((messages / RATE_SECONDS) * 1_000) / 1_000
-}
-
-/** QUEUE_NOT_FOUND for a name that a caller gave. */
-export function notFound(kind: string, name: string): QueueError {
-  const shown = name.length > SHOWN_NAME_LENGTH ? `${name.slice(0, SHOWN_NAME_LENGTH)}…` : name
-  return new QueueError('QUEUE_NOT_FOUND', { detail: { kind, name: JSON.stringify(shown) } })
 }
 
 /** QUEUE_REQUEST_INVALID: what was wrong with the request, what was expected. */

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
-import { isoTime, notFound, perSecond } from './format.ts'
+import { notFound } from '../../src/plugin.ts'
+import { isoTime, perSecond } from './format.ts'
 import { type PageQuery, readPage, type SortKey } from './page.ts'
 import { type EventTally, eventTally } from './queue-tally.ts'
 import { isKnownQueue } from './queues.ts'

@@ -1,6 +1,5 @@
-import { splitTopic, type TopicView } from '../../src/plugin.ts'
+import { isWild, splitTopic, type TopicView } from '../../src/plugin.ts'
 import { countBacklog } from './counts.ts'
-import { isWildcard } from './format.ts'
 import type { SessionEntry, Source } from './source.ts'
 import { compareText, Top } from './top.ts'
 import type { Turn } from './turn.ts'
@@ -149,7 +148,7 @@ function firstLevels(session: SessionEntry) {
   let filters = 0
   for (const { filter } of session.subscriptions()) {
     const { queue } = splitTopic(filter)
-    if (isWildcard(queue)) hasWildcard = true
+    if (isWild(queue)) hasWildcard = true
     else literals.add(queue)
     filters++
   }

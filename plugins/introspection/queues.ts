@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
-import { splitTopic } from '../../src/plugin.ts'
-import { isoTime, isWildcard, notFound, perSecond } from './format.ts'
+import { isWild, notFound, splitTopic } from '../../src/plugin.ts'
+import { isoTime, perSecond } from './format.ts'
 import { type PageQuery, readPage, type SortKey } from './page.ts'
 import { type QueueTally, tallyQueues } from './queue-tally.ts'
 import {
@@ -151,7 +151,7 @@ async function* queueNames(directory: Source): AsyncGenerator<string | null> {
   for await (const session of directory.sessions()) {
     for (const { filter } of session.subscriptions()) {
       const { queue } = splitTopic(filter)
-      yield isWildcard(queue) ? null : queue
+      yield isWild(queue) ? null : queue
     }
     yield null
   }

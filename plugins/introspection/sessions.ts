@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
+import { notFound } from '../../src/plugin.ts'
 import { isAttached } from './attached.ts'
 import { countBacklog, findOldestAt } from './counts.ts'
-import { notFound } from './format.ts'
 import { type PageQuery, type PageSource, readPage, type SortKey } from './page.ts'
 import { listQuerySchema, objectSchema, pageSchema, pathSchema, problems, routeSchema } from './schemas.ts'
 import { type SessionRow, sessionRow, sessionSchema, sessionStates } from './session-row.ts'

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
-import { assertFilter, filterReachesQueue, QueueError, splitTopic } from '../../src/plugin.ts'
-import { badRequest, isoTime, notFound } from './format.ts'
+import { assertFilter, filterReachesQueue, notFound, QueueError, splitTopic } from '../../src/plugin.ts'
+import { badRequest, isoTime } from './format.ts'
 import { topicMatches } from './match.ts'
 import { type PageQuery, type PageSource, readPage, type SortKey } from './page.ts'
 import {

@@ -1,6 +1,5 @@
-import { definePlugin, type PluginContext, type Timer } from '../../src/plugin.ts'
+import { definePlugin, type PluginContext, packageVersion, type Timer } from '../../src/plugin.ts'
 import { type ClientCounts, Figures } from './figures.ts'
-import { packageVersion } from './version.ts'
 
 /** Options of the plugin. */
 export interface SysOptions {

@@ -4,13 +4,12 @@ import type { MessageProperties } from '../control.ts'
 import { sequencesOf } from '../delivery/backlog.ts'
 import type { Session } from '../delivery/session.ts'
 import type { Sessions } from '../delivery/sessions.ts'
-import { QueueError } from '../errors.ts'
+import { notFound, QueueError } from '../errors.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { MessageFilter, MessagePart, MessageReader, OwedMessage, StoredMessage } from '../messages.ts'
 import { covers } from '../routing/filter-relation.ts'
 import type { LaneStore, Store } from '../store/store.ts'
 import type { Message } from '../wire/message.ts'
-import { notFound } from './steer.ts'
 
 /** So many blocks of the lane are looked at for one part of a list. */
 const BLOCKS_PER_PART = 32

@@ -3,7 +3,7 @@ import type { Control } from '../control.ts'
 import type { Session } from '../delivery/session.ts'
 import type { Sessions } from '../delivery/sessions.ts'
 import { isDirect, type Subscription } from '../delivery/subscription.ts'
-import { QueueError } from '../errors.ts'
+import { notFound, QueueError } from '../errors.ts'
 import type { Events, SubscribedFilter } from '../events.ts'
 import type { Connection } from '../front/connection.ts'
 import type { Outgoing } from '../front/outgoing.ts'
@@ -106,10 +106,4 @@ export class Steering implements Control {
 /** The connection that a session is served on. */
 export function connectionOf(session: Session | undefined): Connection | undefined {
   return (session?.outlet as Outgoing | null | undefined)?.connection
-}
-
-/** QUEUE_NOT_FOUND for a name that a caller gave. */
-export function notFound(kind: string, name: string): QueueError {
-  const shown = name.length > 120 ? `${name.slice(0, 120)}…` : name
-  return new QueueError('QUEUE_NOT_FOUND', { detail: { kind, name: JSON.stringify(shown) } })
 }

@@ -1,5 +1,6 @@
 import yargs, { type Argv } from 'yargs'
 import { nearestName } from '../config/suggestion.ts'
+import { packageVersion } from '../version.ts'
 import { attachCommand, detachCommand, disconnectCommand, endCommand, purgeCommand } from './actions.ts'
 import { clientsCommand } from './clients.ts'
 import { type Command, CommandError, EXIT } from './command.ts'
@@ -13,7 +14,6 @@ import { sessionsCommand } from './sessions.ts'
 import { startCommand } from './start.ts'
 import { subscribeCommand } from './subscribe.ts'
 import { subscriptionsCommand } from './subscriptions.ts'
-import { packageVersion } from './version.ts'
 
 /** Every command, in the order of the help. */
 export const COMMANDS: readonly Command[] = [

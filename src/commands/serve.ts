@@ -3,12 +3,12 @@ import type { Settings } from '../config/settings.ts'
 import { errorText } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Plugin } from '../plugin.ts'
+import { packageVersion } from '../version.ts'
 import { CommandError, EXIT } from './command.ts'
 import { firstScreen } from './first-screen.ts'
 import { ReadyFile } from './ready-file.ts'
 import { explainStartFailure } from './start-failure.ts'
 import { isColoured, writeLine } from './terminal.ts'
-import { packageVersion } from './version.ts'
 
 /** Where a server listens; the host is an IP address. */
 export interface Address {

@@ -1,8 +1,8 @@
 import { STATUS_CODES } from 'node:http'
-import { createRequire } from 'node:module'
 import swagger from '@fastify/swagger'
 import type { FastifyInstance, FastifySchema } from 'fastify'
 import { ERRORS } from '../errors.ts'
+import { packageVersion } from '../version.ts'
 import { HTTP_STATUSES, PROBLEM_TYPE } from './problem.ts'
 
 /** The path of the description of all routes. */
@@ -83,8 +83,7 @@ interface Reference {
  * - A body for media type `*` + `/*` (any) may be left out by callers.
  */
 export function describeRoutes(app: FastifyInstance): void {
-  const { version } = createRequire(import.meta.url)('restante/package.json') as { version: string }
-  const info = { title: 'Restante', version, description: INTRODUCTION }
+  const info = { title: 'Restante', version: packageVersion(), description: INTRODUCTION }
   const components = { schemas: { Problem: problemSchema }, responses: sharedResponses() }
   app.register(swagger, {
     openapi: { openapi: '3.1.0', info, servers: [{ url: '/' }], components },

@@ -1,3 +1,5 @@
+import { isWild } from '../topic.ts'
+
 /**
  * Whether every topic that the second filter matches is matched by the first as well. Both are legal.
  * @see MQTT section 4.7
@@ -33,9 +35,4 @@ export function meet(first: string, second: string): boolean {
     if (one === undefined || other === undefined) return one === other
     if (one !== other && one !== '+' && other !== '+') return false
   }
-}
-
-/** Whether the first level of a filter is a wildcard: then its messages may be of any queue. */
-export function isWild(firstLevel: string): boolean {
-  return firstLevel === '#' || firstLevel === '+'
 }
