@@ -1,3 +1,4 @@
+import { hostname } from 'node:os'
 import type { Broker } from './broker/broker.ts'
 import type { Clock } from './clock.ts'
 import type { Settings } from './config/settings.ts'
@@ -83,5 +84,14 @@ export async function closeAll(closers: (() => Promise<void>)[]): Promise<void> 
 
 function commonSettings(settings: Settings): CommonSettings {
   const { data, fsync, fsyncIntervalMs, maxPacketBytes, maxTopicLevels } = settings
-  return { dataDirectory: data, fsync, fsyncIntervalMs, maxPacketBytes, maxTopicLevels }
+  const { mongodbUrl, redisUrl, brokerName, brokerTimeoutMs, storeTimeoutMs } = settings
+  return {
+    ...{ dataDirectory: data, fsync, fsyncIntervalMs, maxPacketBytes, maxTopicLevels },
+    ...{ mongodbUrl, redisUrl, brokerName: brokerName || nameOfMachine(), brokerTimeoutMs, storeTimeoutMs }
+  }
+}
+
+/** The name of the machine as a name of a broker. */
+function nameOfMachine(): string {
+  return hostname().replace(/[^\w-]+/g, '-').slice(0, 64) || 'broker'
 }

@@ -10,6 +10,28 @@ export interface ErrorSpec {
 
 /** The one table of codes. Tests and programs compare the code, never the text. */
 export const ERRORS = {
+  QUEUE_BROKER_AWAY: {
+    reasonCode: 0x88,
+    status: 503,
+    message: 'broker {name} does not answer ({problem}): try again in a few seconds'
+  },
+  QUEUE_BROKER_FENCED: {
+    reasonCode: 0x88,
+    status: 503,
+    message:
+      'this broker ({name}) was taken for dead by {by} after {problem}: its sessions are elsewhere, it must start anew'
+  },
+  QUEUE_BROKER_NAME_IN_USE: {
+    reasonCode: 0x88,
+    status: 503,
+    message:
+      'a broker named {name} lives already ({problem}): stop that one, or give this one a name of its own with --broker-name'
+  },
+  QUEUE_BROKER_NAMES_EXHAUSTED: {
+    reasonCode: 0x88,
+    status: 503,
+    message: '{limit} broker names were used with this database, which is all it can take: start with one of the old names'
+  },
   QUEUE_CONFIG_INVALID: { reasonCode: 0x83, status: 400, message: '{key} ({origin}): {problem}' },
   QUEUE_CONNECT_TIMEOUT: {
     reasonCode: 0x88,
@@ -80,6 +102,11 @@ export const ERRORS = {
     reasonCode: 0x8e,
     status: 409,
     message: 'another connection with the same client id has taken the session over'
+  },
+  QUEUE_STORE_AWAY: {
+    reasonCode: 0x88,
+    status: 503,
+    message: 'the store cannot be reached ({problem}): try again in a few seconds'
   },
   QUEUE_STORE_FAILED: {
     reasonCode: 0x97,

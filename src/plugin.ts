@@ -9,6 +9,7 @@ import type { ServerEvents } from './events.ts'
 import type { Gates } from './gates.ts'
 import type { Logger } from './log.ts'
 import type { MessageReader } from './messages.ts'
+import type { Bus } from './store/cluster.ts'
 import type { Store } from './store/store.ts'
 
 export * from './clock.ts'
@@ -19,8 +20,10 @@ export * from './errors.ts'
 export * from './events.ts'
 export * from './gates.ts'
 export * from './journal/record.ts'
+export * from './lane.ts'
 export * from './log.ts'
 export * from './messages.ts'
+export * from './store/cluster.ts'
 export * from './store/store.ts'
 export * from './topic.ts'
 export * from './version.ts'
@@ -47,6 +50,8 @@ export interface Plugin<Options extends object = object> {
 export interface PluginParts {
   /** Storage. Exactly one plugin of a server gives it. */
   readonly store?: Store
+  /** What carries wake-ups and messages of QoS 0 between brokers. At most one plugin of a server gives it. */
+  readonly bus?: Bus
   /** HTTP routes, mounted under /v1. They may use all of the context. */
   readonly routes?: FastifyPluginAsync
   /** HTTP routes with a place of their own, such as /metrics. */
@@ -88,6 +93,16 @@ export interface CommonSettings {
   readonly fsync: 'always' | 'interval' | 'off'
   /** Milliseconds from one sync to the next, with `interval`. */
   readonly fsyncIntervalMs: number
+  /** Address of a MongoDB, with the name of the database; '' without one. */
+  readonly mongodbUrl: string
+  /** Address of a Redis that joins brokers; '' without one. */
+  readonly redisUrl: string
+  /** Name of this broker among those that share a store. */
+  readonly brokerName: string
+  /** Milliseconds without a heartbeat after which a broker counts as dead. */
+  readonly brokerTimeoutMs: number
+  /** Milliseconds that a start, and a client, waits for a store that cannot be reached. */
+  readonly storeTimeoutMs: number
   /** Largest packet taken from a client, in bytes. */
   readonly maxPacketBytes: number
   readonly maxTopicLevels: number

@@ -55,10 +55,46 @@ export const SETTING_SCHEMAS = {
   },
   store: {
     type: 'string',
-    enum: ['local', 'memory'],
+    enum: ['local', 'memory', 'mongodb'],
     default: 'local',
     description:
-      'Where messages and sessions are kept: local in the data folder, memory until the server stops.'
+      'Where messages and sessions are kept: local in the data folder, mongodb in a database that several servers may share, memory until the server stops.'
+  },
+  mongodbUrl: {
+    type: 'string',
+    default: '',
+    examples: ['mongodb://localhost:27017/restante'],
+    description: 'Address of the MongoDB with the name of the database, for the store mongodb.'
+  },
+  redisUrl: {
+    type: 'string',
+    default: '',
+    examples: ['redis://localhost:6379'],
+    description:
+      'Address of a Redis that joins the servers (brokers) on one MongoDB: it wakes them up and carries messages of QoS 0. Empty: they look into the database only.'
+  },
+  brokerName: {
+    type: 'string',
+    default: '',
+    examples: ['broker-1'],
+    description:
+      'Name of this server among those that share a store: letters, digits, _ and -, at most 64. It should stay the same over restarts. Empty: the name of the machine.'
+  },
+  brokerTimeoutMs: {
+    type: 'integer',
+    minimum: 1000,
+    maximum: 600_000,
+    default: 5000,
+    description:
+      'Milliseconds without a heartbeat after which the other brokers take one for dead, close its lane and take its sessions over.'
+  },
+  storeTimeoutMs: {
+    type: 'integer',
+    minimum: 100,
+    maximum: 3_600_000,
+    default: 30_000,
+    description:
+      'Milliseconds that a start, and a publisher, waits for a database that cannot be reached before it is refused.'
   },
   fsync: {
     type: 'string',

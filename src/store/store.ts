@@ -1,4 +1,6 @@
+import type { QueueError } from '../errors.ts'
 import type { Message } from '../wire/message.ts'
+import type { ClusterStore, LaneRow } from './cluster.ts'
 
 /**
  * What a store must do. The core asks nothing else of storage, and every store passes the suite in
@@ -20,6 +22,10 @@ export interface Store {
   readonly lane: LaneStore
   readonly state: StateStore
   readonly notes: NoteStore
+  /** Present when several servers may share it. */
+  readonly cluster?: ClusterStore
+  /** Why it cannot be reached at this moment; null or left out while all is well. It comes back by itself. */
+  readonly problem?: QueueError | null
   /** Writes out what is pending, marks the stop as clean, releases everything. The core has checkpointed before. */
   close(): Promise<void>
 }
@@ -41,12 +47,16 @@ export interface StoreContents {
   readonly lastStop: LastStop
   /** Name of this lane; half of every message id. */
   readonly lane: string
+  /** Its number (see `lane.ts`), 0 when left out. */
+  readonly laneIndex?: number
+  /** Where several servers share the store: all lanes with how far they are handed over here, the own one included. */
+  readonly lanes?: readonly LaneRow[]
   /**
    * The next sequence that was certainly never used for another message, as far as the store knows; 1 at first.
    * (With weak `fsync` a lost record may have been delivered: its sequence must not come again.)
    */
   readonly nextSequence: number
-  /** Sequences of each stream that are still kept, in ascending order. */
+  /** Sequences of each stream that are still kept, in ascending order, of all lanes. */
   readonly postings: Iterable<Posting>
   /** Of the kept messages those that expire, ascending. */
   readonly expiries: Iterable<MessageExpiry>
@@ -110,8 +120,10 @@ export interface LaneBlock {
 
 /** What is still wanted, for the janitor. A record is owed when one of these says so. */
 export interface Owed {
-  /** Of this stream, everything above the answer is owed. It answers for every id, also for one not known to anybody. */
-  above(streamId: number): number
+  /** Of this stream in a lane, everything above the answer is owed. It answers for every id, also for one not known to anybody. */
+  above(streamId: number, lane?: number): number
+  /** How far this server has followed a lane: above it, all is owed. Left out: it has only its own. */
+  readonly heads?: readonly LaneRow[]
   /** Sequences that were sent and not acked, ascending. */
   readonly pending: readonly number[]
 }
@@ -127,7 +139,8 @@ export interface LaneStore {
   /**
    * Makes a batch durable (as the fsync setting says). One call at a time.
    * @throws QueueError QUEUE_STORE_FULL: nothing of the batch is kept, the lane stands as before, a later commit may
-   * pass; QUEUE_STORE_FAILED: the lane takes nothing more until it is opened again. Reading goes on in both cases.
+   * pass; QUEUE_STORE_FAILED: the lane takes nothing more until it is opened again. Reading goes on in both cases. A
+   * store that is away for a while does not throw: the batch stays with it until it is known what became of it.
    */
   commit(batch: CommitBatch): Promise<void>
   /**
@@ -178,8 +191,10 @@ export interface SubscriptionRow {
   readonly filter: string
   readonly streamId: number
   readonly qos: number
-  /** Messages above this sequence belong to it. */
+  /** Messages above this sequence belong to it, in the lane of that sequence. */
   readonly fromSequence: number
+  /** The same of other lanes; of a lane that is not named, all messages belong to it. */
+  readonly fromElsewhere?: readonly number[]
   readonly createdAt: number
   /** Subscription Identifier; 0: none. */
   readonly identifier?: number
@@ -196,9 +211,22 @@ export type StateChange =
   | { readonly table: 'session'; readonly key: number; readonly row: SessionRow | null }
   | { readonly table: 'subscription'; readonly key: SubscriptionKey; readonly row: SubscriptionRow | null }
   | { readonly table: 'cursor'; readonly key: number; readonly row: Buffer | null }
-  | { readonly table: 'retained'; readonly key: string; readonly row: Buffer | null }
+  | {
+      readonly table: 'retained'
+      readonly key: string
+      readonly row: Buffer | null
+      /** Where several servers share the store: the row counts only if the one that is there has a lower order. */
+      readonly order?: RetainedOrder
+    }
   | { readonly table: 'will'; readonly key: number; readonly row: Buffer | null }
   | { readonly table: 'topic'; readonly key: string; readonly row: Buffer | null }
+
+/** Which of two retained messages of a topic is the later one: by time, then by sequence. */
+export interface RetainedOrder {
+  /** Milliseconds since 1970. */
+  readonly acceptedAt: number
+  readonly sequence: number
+}
 
 /** What a subscription is found by. */
 export interface SubscriptionKey {
@@ -211,7 +239,7 @@ export interface StateStore {
   /**
    * Applies all changes or none, in the order of the calls. Calls made while a write is under way are grouped.
    * With `sync` it is on stable storage when the promise resolves, whatever the fsync setting.
-   * @throws QueueError QUEUE_STORE_FULL or QUEUE_STORE_FAILED: none of the changes counts.
+   * @throws QueueError QUEUE_STORE_FULL, QUEUE_STORE_FAILED or QUEUE_STORE_AWAY: none of the changes counts.
    */
   write(changes: readonly StateChange[], options: { sync: boolean }): Promise<void>
 }

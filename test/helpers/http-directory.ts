@@ -163,7 +163,8 @@ export function fakeContext(parts: FakeContext): PluginContext {
     clock: { now: () => FAKE_NOW, after: () => idle, every: () => idle },
     settings: {
       ...{ dataDirectory: '', fsync: 'off', fsyncIntervalMs: 200 },
-      ...{ maxPacketBytes: 16_777_216, maxTopicLevels: 100 }
+      ...{ maxPacketBytes: 16_777_216, maxTopicLevels: 100 },
+      ...{ mongodbUrl: '', redisUrl: '', brokerName: 'test', brokerTimeoutMs: 5_000, storeTimeoutMs: 30_000 }
     },
     messages: missing('messages'),
     control: missing('control'),
