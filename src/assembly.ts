@@ -93,5 +93,9 @@ function commonSettings(settings: Settings): CommonSettings {
 
 /** The name of the machine as a name of a broker. */
 function nameOfMachine(): string {
-  return hostname().replace(/[^\w-]+/g, '-').slice(0, 64) || 'broker'
+  return (
+    hostname()
+      .replace(/[^\w-]+/g, '-')
+      .slice(0, 64) || 'broker'
+  )
 }

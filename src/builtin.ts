@@ -2,6 +2,7 @@ import { events } from '../plugins/events/index.ts'
 import { introspection } from '../plugins/introspection/index.ts'
 import { metrics } from '../plugins/metrics/index.ts'
 import { publish } from '../plugins/publish/index.ts'
+import { redis } from '../plugins/redis/index.ts'
 import { storeLocal } from '../plugins/store-local/index.ts'
 import { storeMemory } from '../plugins/store-memory/index.ts'
 import { sys } from '../plugins/sys/index.ts'
@@ -17,5 +18,6 @@ export {
 /** The plugins a server of these settings runs with, in the order of set-up. */
 export function builtinPlugins(settings: Settings): readonly Plugin[] {
   const store = settings.store === 'memory' ? storeMemory : storeLocal
-  return [store, introspection, publish, metrics, sys, events]
+  const bus = settings.redisUrl === '' ? [] : [redis]
+  return [store, ...bus, introspection, publish, metrics, sys, events]
 }

@@ -4,18 +4,21 @@ import { Publishing } from './admin/publish.ts'
 import { Steering } from './admin/steer.ts'
 import { Broker, type InProcess, isSystem, type PluginGates, sessionsView } from './broker/broker.ts'
 import type { Clock, Timer } from './clock.ts'
+import { Member } from './cluster/member.ts'
 import type { Settings } from './config/settings.ts'
 import type { Control, MessagePublisher } from './control.ts'
 import { enterExpiries, recoverSessions } from './delivery/recovery.ts'
 import { recount, replay } from './delivery/replay.ts'
 import { inTurns } from './delivery/turns.ts'
 import type { Directory } from './directory.ts'
-import { errorText } from './errors.ts'
+import { errorText, QueueError } from './errors.ts'
 import { Events } from './events.ts'
 import { Front } from './front/front.ts'
+import { LaneNames } from './lane-names.ts'
 import type { Logger } from './log.ts'
 import type { MessageReader } from './messages.ts'
 import { buildStages, type Stages } from './stages.ts'
+import type { Bus } from './store/cluster.ts'
 import type { Store, StoreContents } from './store/store.ts'
 
 /** What a core is made of. */
@@ -30,6 +33,10 @@ export interface CoreOptions {
   readonly gates?: readonly PluginGates[] | undefined
   /** An Aedes of the application, which listens; left out: one is made. */
   readonly aedes?: Broker['aedes'] | undefined
+  /** Carries what may be lost to the other brokers on a store that is shared. */
+  readonly bus?: Bus | null | undefined
+  /** Answers what other brokers ask of this one; and told when they took it for dead: it must start anew. */
+  readonly fenced?: ((error: QueueError) => void) | undefined
 }
 
 /**
@@ -45,10 +52,18 @@ export class Core {
   readonly publisher: MessagePublisher
   readonly #stages: Stages
   readonly #timer: Timer
+  readonly #member: Member | null
 
-  private constructor(stages: Stages, broker: Broker, contents: StoreContents, options: CoreOptions) {
+  private constructor(
+    stages: Stages,
+    broker: Broker,
+    contents: StoreContents,
+    options: CoreOptions,
+    { member, laneNames }: Membership
+  ) {
     const { clock, log, settings } = options
     this.#stages = stages
+    this.#member = member
     this.broker = broker
     stages.broker = broker
     this.front = new Front({ ...stages, broker, clock, log, limits: settings })
@@ -57,10 +72,10 @@ export class Core {
     const laneName = contents.lane
     const front = this.front
     this.directory = inspect({ ...stages, front, clock, lane, laneName, startedAt: clock.now() })
-    this.messages = new Messages({ ...stages, clock, laneName })
+    this.messages = new Messages({ ...stages, clock, laneNames })
     this.control = new Steering({ ...stages, broker })
     const { maxTopicLevels, maxPacketBytes } = settings
-    this.publisher = new Publishing({ ...stages, broker, laneName, maxTopicLevels, maxPacketBytes })
+    this.publisher = new Publishing({ ...stages, broker, laneNames, maxTopicLevels, maxPacketBytes })
     this.#timer = clock.every(settings.checkpointMs, () => this.settle())
   }
 
@@ -69,8 +84,11 @@ export class Core {
     const options = { ...asked, events: asked.events ?? new Events(asked.log) }
     const { store, settings, log, events, aedes } = options
     const contents = await store.open()
+    let core: Core | undefined
     try {
-      const stages = buildStages(options, contents)
+      const membership = membershipOf(options, contents, () => core)
+      const { member } = membership
+      const stages = buildStages(options, contents, member)
       await recover(stages, contents, log)
       const { connectTimeoutMs } = settings
       const broker = await Broker.create(
@@ -78,7 +96,9 @@ export class Core {
         inProcess(stages, log)
       )
       broker.gates = options.gates ?? []
-      return new Core(stages, broker, contents, options)
+      core = new Core(stages, broker, contents, options, membership)
+      await member?.join(stages)
+      return core
     } catch (error) {
       await store.close()
       throw error
@@ -87,7 +107,7 @@ export class Core {
 
   /** Why nothing is accepted; null while all is well. */
   get failure(): Error | null {
-    return this.#stages.journal.failure
+    return this.#stages.journal.failure ?? this.#stages.store.problem ?? null
   }
 
   /** Stores the cursors and frees what is acked; done again and again by the clock. */
@@ -112,13 +132,40 @@ export class Core {
     await sessions.idle()
     await notes.drained()
     await this.settle()
+    await this.#member?.leave()
     await store.close()
   }
+}
+
+/** This server among others, where the store is shared. */
+interface Membership {
+  readonly member: Member | null
+  readonly laneNames: LaneNames
+}
+
+function membershipOf(
+  options: CoreOptions,
+  contents: StoreContents,
+  core: () => Core | undefined
+): Membership {
+  const { store, log, bus = null, fenced = () => {} } = options
+  const { lane, laneIndex = 0, lanes = [] } = contents
+  const laneNames = new LaneNames()
+  for (const row of [...lanes, { lane: laneIndex, name: lane }]) laneNames.add(row)
+  const { cluster } = store
+  if (!cluster) return { member: null, laneNames }
+  const answer = async (method: string) => {
+    throw new QueueError('QUEUE_REQUEST_INVALID', {
+      detail: { problem: `${method} is not known here (${core()})` }
+    })
+  }
+  return { member: new Member({ cluster, bus, laneNames, log, answer, fenced }), laneNames }
 }
 
 /** Puts the sessions found in the store into the table, and takes out what a stop between two writes left behind. */
 async function recover(stages: Stages, contents: StoreContents, log: Logger): Promise<void> {
   const { router, sessions, journal, notes, store, checkpoint, retained, wills } = stages
+  if (store.cluster) for (const row of contents.streams) router.share(row)
   sessions.reserveId(Number(contents.meta.get('sessions')?.next ?? 1) - 1)
   const found = recoverSessions(contents, router, sessions)
   journal.skipTo(found.highestSequence + 1)
@@ -142,7 +189,8 @@ async function recover(stages: Stages, contents: StoreContents, log: Logger): Pr
   await replay({ ...found, contents, mark, journal, retained, wills })
   // what may have been lost must still be known if this server stops before its first checkpoint
   if (contents.lastStop === 'machine') await checkpoint.runOrFail()
-  if (found.orphans.length > 0) await store.state.write(found.orphans, { sync: false })
+  // where others share the store, what belongs to nobody here may be theirs
+  if (found.orphans.length > 0 && !store.cluster) await store.state.write(found.orphans, { sync: false })
   // its connection did not outlive the server, and so neither does the session
   for (const session of found.sessions) if (session.expirySeconds === 0) sessions.detach(session)
 }

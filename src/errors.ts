@@ -30,7 +30,8 @@ export const ERRORS = {
   QUEUE_BROKER_NAMES_EXHAUSTED: {
     reasonCode: 0x88,
     status: 503,
-    message: '{limit} broker names were used with this database, which is all it can take: start with one of the old names'
+    message:
+      '{limit} broker names were used with this database, which is all it can take: start with one of the old names'
   },
   QUEUE_CONFIG_INVALID: { reasonCode: 0x83, status: 400, message: '{key} ({origin}): {problem}' },
   QUEUE_CONNECT_TIMEOUT: {

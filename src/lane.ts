@@ -22,3 +22,40 @@ export function inLane(sequence: number): number {
 export function laneStart(lane: number): number {
   return lane * LANE_SPAN
 }
+
+/** One sequence for each lane: how far something is in it. */
+export class LaneMarks {
+  readonly #marks: number[] = []
+
+  /** @param sequences at most one of each lane. */
+  constructor(sequences: Iterable<number> = []) {
+    for (const sequence of sequences) this.set(sequence)
+  }
+
+  /** The sequence in a lane; when none was set, the place in front of the lane's first. */
+  at(lane: number): number {
+    return this.#marks[lane] ?? laneStart(lane)
+  }
+
+  /** Puts the sequence of its lane in place of the one before. */
+  set(sequence: number): void {
+    const lane = laneOf(sequence)
+    while (this.#marks.length < lane) this.#marks.push(laneStart(this.#marks.length))
+    this.#marks[lane] = sequence
+  }
+
+  /** The same, if it is higher than the one before. */
+  raise(sequence: number): void {
+    if (sequence > this.at(laneOf(sequence))) this.set(sequence)
+  }
+
+  /** Whether a sequence is no higher than that of its lane. */
+  covers(sequence: number): boolean {
+    return sequence <= this.at(laneOf(sequence))
+  }
+
+  /** All that are not at the start of their lanes, in the order of lanes. */
+  *all(): Iterable<number> {
+    for (const [lane, mark] of this.#marks.entries()) if (mark !== laneStart(lane)) yield mark
+  }
+}

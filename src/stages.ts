@@ -1,8 +1,10 @@
 import type { AedesClient, Broker } from './broker/broker.ts'
 import type { Clock } from './clock.ts'
+import { routedAnew } from './cluster/rerouting.ts'
 import type { Settings } from './config/settings.ts'
+import { accept } from './delivery/acceptance.ts'
 import { Checkpoint } from './delivery/checkpoint.ts'
-import { countAccepted, newCounters } from './delivery/counters.ts'
+import { newCounters } from './delivery/counters.ts'
 import { Drops } from './delivery/drops.ts'
 import { Expiry } from './delivery/expiry.ts'
 import { FanOut } from './delivery/fan-out.ts'
@@ -16,15 +18,17 @@ import { Reservations } from './delivery/reservations.ts'
 import { Retained } from './delivery/retained.ts'
 import { Scheduler } from './delivery/scheduler.ts'
 import { Sessions, type SessionsOptions } from './delivery/sessions.ts'
+import type { Shared } from './delivery/shared.ts'
 import type { Subscription } from './delivery/subscription.ts'
 import { type Will, Wills } from './delivery/wills.ts'
 import type { Events } from './events.ts'
 import type { Front } from './front/front.ts'
-import type { Pending } from './journal/batch.ts'
+import type { SealedBatch } from './journal/batch.ts'
 import { Journal } from './journal/journal.ts'
+import { LaneMarks, laneStart } from './lane.ts'
 import type { Logger } from './log.ts'
-import { type Route, Router } from './routing/router.ts'
-import { REPLAY_STREAM, type Store, type StoreContents } from './store/store.ts'
+import { Router } from './routing/router.ts'
+import type { Store, StoreContents } from './store/store.ts'
 import { ORIGIN } from './wire/message.ts'
 
 /** What the stages are made of. */
@@ -40,7 +44,7 @@ export interface StageParts {
 export type Stages = ReturnType<typeof buildStages>
 
 /** Makes the stages, on what the store has handed over. */
-export function buildStages(parts: StageParts, contents: StoreContents) {
+export function buildStages(parts: StageParts, contents: StoreContents, shared: Shared | null = null) {
   const { store, settings, clock, log, events } = parts
   const { lane, state } = store
   const base = buildKeeping(parts, contents)
@@ -49,7 +53,7 @@ export function buildStages(parts: StageParts, contents: StoreContents) {
     clock.after(delayMs, callback)
   }
   const wills = new Wills({
-    ...{ state, clock, log, graceMs: settings.willGraceSeconds * 1_000 },
+    ...{ state, clock, log, shared, graceMs: settings.willGraceSeconds * 1_000 },
     publish: will => sendWill(stages.broker, publisher, will)
   })
   const notes = new NoteBook({
@@ -70,7 +74,7 @@ export function buildStages(parts: StageParts, contents: StoreContents) {
   const wake: Sessions['wake'] = session => scheduler.wake(session)
   const expired: SessionsOptions['expired'] = ({ clientId }) => stages.broker?.events.sessionExpired(clientId)
   const sessions = new Sessions({
-    ...{ state, router, journal, fanOut, notes, wills, clock, events, drops, wake, expired }
+    ...{ state, router, journal, fanOut, notes, wills, clock, events, drops, shared, wake, expired }
   })
   const headSequence = () => journal.headSequence
   const checkpoint = new Checkpoint({
@@ -81,7 +85,7 @@ export function buildStages(parts: StageParts, contents: StoreContents) {
   const own = { store, events, notes, scheduler, sessions, checkpoint, janitor, wills }
   const stages = { ...base, ...own, front: null as Front | null, broker: null as Broker | null }
   journal.listener = {
-    committed: pending => commit(stages, pending),
+    committed: (pending, isOrphan) => accept(stages, pending, isOrphan),
     hasRoom: () => stages.front?.hasRoom(),
     stored: ({ messages, bytes }, durationMs) =>
       events.tell('committed', { messages: messages.length, bytes, durationMs })
@@ -93,46 +97,27 @@ export function buildStages(parts: StageParts, contents: StoreContents) {
 function buildKeeping({ store, settings, clock, log, events }: StageParts, contents: StoreContents) {
   const { cacheBytes, maxPendingBytes, maxTopicLevels } = settings
   const { lane, state } = store
-  const { nextSequence, meta } = contents
+  const { nextSequence, meta, laneIndex = 0, lanes = [] } = contents
+  const cluster = store.cluster
+  const isShared = cluster !== undefined
   const counters = newCounters()
   const drops = new Drops(counters, events)
   const fanOut = new FanOut()
-  const router = new Router<Subscription>(maxTopicLevels)
-  const journal = new Journal({ lane, clock, log, nextSequence, cacheBytes, maxPendingBytes })
-  const mark = new ReplayMark(meta)
-  const retained = new Retained({ state, clock })
+  const router = new Router<Subscription>(maxTopicLevels, isShared)
+  const journal = new Journal({
+    ...{ lane, clock, log, nextSequence, cacheBytes, maxPendingBytes },
+    ...(cluster ? { prepare: (batch: SealedBatch) => routedAnew(batch, cluster, router) } : {}),
+    commitTimeoutMs: settings.storeTimeoutMs
+  })
+  for (const { lane: other, headSequence } of lanes) {
+    if (other !== laneIndex) journal.followed(headSequence, [])
+  }
+  const mark = new ReplayMark(meta, laneStart(laneIndex))
+  const retained = new Retained({ state, clock, isShared })
   const publisher = new Publisher({ clock, counters, fanOut, journal, retained, router })
   const expiry = new Expiry(clock)
-  const queueIndex = new QueueIndex({ journal, router, expiry }, nextSequence - 1)
+  const queueIndex = new QueueIndex({ journal, router, expiry }, new LaneMarks(journal.heads.all()))
   return { counters, drops, fanOut, router, journal, mark, retained, publisher, expiry, queueIndex }
-}
-
-/**
- * A message is durable: it enters its streams, goes to those who listen with QoS 0, and what follows from it counts.
- * This runs in the turn of the commit, so that rows made in any later turn know all messages up to the head.
- */
-function commit(stages: Stages, { message, route: routed, streamIds }: Pending): void {
-  const { fanOut, counters, mark, retained, wills, expiry, queueIndex } = stages
-  const route = routed as Route<Subscription>
-  countAccepted(counters, route.counter, message.acceptedAt)
-  if (streamIds[0] === REPLAY_STREAM) {
-    mark.committed(message.sequence)
-    if (message.isRetained) retained.apply(message, route.topic)
-    if (message.origin === ORIGIN.will) wills.wasSent(message.originId)
-  }
-  if (message.qos === 0) {
-    fanOut.publish(route, message, () => {})
-    return
-  }
-  for (const stream of route.durable) stream.add(message.sequence)
-  const queueLists = queueIndex.enter(route, message)
-  if (message.expiresAt !== 0) {
-    const lists = [...route.durable.map(({ sequences }) => sequences), ...queueLists]
-    expiry.add(message.expiresAt, message.sequence, lists)
-  }
-  if (fanOut.hasRaised || route.streams.some(({ online0 }) => online0 > 0)) {
-    fanOut.committed(route, message)
-  }
 }
 
 /** A will is shown to the hook as any publish, without a client when that is gone. */

@@ -2,6 +2,7 @@ import { duplexPair } from 'node:stream'
 import test, { type ExecutionContext } from 'ava'
 import { Session } from '../src/delivery/session.ts'
 import { Subscription } from '../src/delivery/subscription.ts'
+import { LaneMarks } from '../src/lane.ts'
 import { Router } from '../src/routing/router.ts'
 import { Stream } from '../src/routing/stream.ts'
 import { Framer } from '../src/wire/framer.ts'
@@ -103,13 +104,13 @@ function sessionOf(filters: number, messages: number): Session {
   const session = new Session(options, idleHost)
   const streams = Array.from({ length: filters }, (_, i) => new Stream<Subscription>(i + 1, `filter/${i}`))
   for (const stream of streams) {
-    const subscription = new Subscription(session, stream, { qos: 1, fromSequence: 0, createdAt: 0 })
+    const subscription = new Subscription(session, stream, { qos: 1, from: new LaneMarks(), createdAt: 0 })
     session.subscriptions.set(stream.filter, subscription)
     stream.durable.add(subscription)
   }
   for (let sequence = 1; sequence <= messages; sequence++) {
-    streams[sequence % filters]!.sequences.push(sequence)
-    streams[(sequence * 7) % filters]!.sequences.push(sequence)
+    streams[sequence % filters]!.add(sequence)
+    streams[(sequence * 7) % filters]!.add(sequence)
   }
   return session
 }

@@ -9,6 +9,7 @@ import { Session } from '../src/delivery/session.ts'
 import { Subscription } from '../src/delivery/subscription.ts'
 import { Events } from '../src/events.ts'
 import type { Journal } from '../src/journal/journal.ts'
+import { LaneMarks } from '../src/lane.ts'
 import { silentLog } from '../src/log.ts'
 import { Router } from '../src/routing/router.ts'
 import { Stream } from '../src/routing/stream.ts'
@@ -51,7 +52,7 @@ function open(messages: number) {
     { ...idleHost, wake: () => void state.woken++ }
   )
   const stream = new Stream<Subscription>(1, 'a')
-  const subscription = new Subscription(session, stream, { qos: 1, fromSequence: 0, createdAt: 0 })
+  const subscription = new Subscription(session, stream, { qos: 1, from: new LaneMarks(), createdAt: 0 })
   session.subscriptions.set('a', subscription)
   stream.durable.add(subscription)
   for (let sequence = 1; sequence <= messages; sequence++) stream.add(sequence)

@@ -13,7 +13,7 @@ function rowsOf(sessionId: number, filter: string, streamId: number, frontier = 
   const clientId = `session-${sessionId}`
   const session = { sessionId, clientId, createdAt: 1, expirySeconds: null }
   const live = new Session(session, host)
-  live.frontier = frontier
+  live.frontiers.set(frontier)
   const subscription = { sessionId, filter, streamId, qos: 1, fromSequence: 0, createdAt: 1 }
   return [
     { table: 'session', key: sessionId, row: session },

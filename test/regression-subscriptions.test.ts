@@ -35,15 +35,49 @@ test('a subscription made while a commit fails gets all that is accepted afterwa
   const refused = ['1', '2', '3'].map(payload => publisher.publish({ topic: 'a', payload, qos: 1 }))
   await gate.until(1)
   const subscriber = await connect(logger)
-  await subscriber.subscribe('a')
+  const stored = new Promise<void>(resolve => {
+    const { write } = store.state
+    store.state.write = async (changes, options) => {
+      await write.call(store.state, changes, options)
+      if (changes.some(({ table }) => table === 'subscription')) resolve()
+    }
+  })
+  const subscribed = subscriber.subscribe('a')
+  await stored
   store.faults.commit = full()
   gate.open()
-  await Promise.all(refused)
+  await Promise.all([...refused, subscribed])
   delete store.faults.commit
   await subscriber.disconnect()
   for (const payload of ['4', '5']) await publisher.publish({ topic: 'a', payload, qos: 1 })
   t.deepEqual(await (await connect(logger)).payloads(2), ['4', '5'])
 })
+
+for (const qos of [0, 1] as const) {
+  test(`a subscribe with QoS ${qos} is answered when what was on its way is accepted, and brings what of it is retained`, async t => {
+    const { connect, store } = await startCore(t)
+    const publisher = await connect()
+    await publisher.publish({ topic: 'a/old', payload: 'old', qos: 1, retain: true })
+    const gate = new Gate()
+    const commit = store.lane.commit
+    store.lane.commit = async batch => {
+      await gate.pass()
+      await commit(batch)
+    }
+    gate.close()
+    const published = publisher.publish({ topic: 'a/old', payload: 'new', qos: 1, retain: true })
+    await gate.until(1)
+    const subscriber = await connect({ clientId: 'subscriber' })
+    const order: string[] = []
+    const subscribed = subscriber.subscribe('a/#', qos).then(() => order.push('SUBACK'))
+    const other = await connect({ clientId: 'other' })
+    await other.ping()
+    gate.open()
+    await Promise.all([published.then(() => order.push('PUBACK')), subscribed])
+    t.deepEqual(order, ['PUBACK', 'SUBACK'])
+    t.deepEqual(await subscriber.payloads(1), ['new'])
+  })
+}
 
 test('a filter whose last two subscribers leave together can be subscribed to again and keeps its messages over a restart', async t => {
   const first = await startCore(t)

@@ -13,6 +13,7 @@ import type { Connection } from '../front/connection.ts'
 import type { Front } from '../front/front.ts'
 import { addressOf, transportOf } from '../front/peer.ts'
 import type { Journal } from '../journal/journal.ts'
+import { inLane } from '../lane.ts'
 import type { Router } from '../routing/router.ts'
 import type { LaneStore } from '../store/store.ts'
 import { connectionOf } from './steer.ts'
@@ -136,7 +137,7 @@ function serverView(inspected: Inspected): ServerView {
   return {
     lane: laneName,
     startedAt,
-    headSequence: journal.headSequence,
+    headSequence: inLane(journal.headSequence),
     storedBytes: lane.sizeBytes(),
     acceptedMessages: counters.acceptedMessages,
     deliveredMessages: sum(counters.sent),

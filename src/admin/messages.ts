@@ -6,6 +6,8 @@ import type { Session } from '../delivery/session.ts'
 import type { Sessions } from '../delivery/sessions.ts'
 import { notFound, QueueError } from '../errors.ts'
 import type { Journal } from '../journal/journal.ts'
+import { inLane } from '../lane.ts'
+import type { LaneNames } from '../lane-names.ts'
 import type { MessageFilter, MessagePart, MessageReader, OwedMessage, StoredMessage } from '../messages.ts'
 import { covers } from '../routing/filter-relation.ts'
 import type { LaneStore, Store } from '../store/store.ts'
@@ -22,7 +24,7 @@ export interface MessageSources {
   readonly journal: Journal
   readonly sessions: Sessions
   readonly clock: Clock
-  readonly laneName: string
+  readonly laneNames: LaneNames
 }
 
 /** Reads kept messages for whoever administers the server. */
@@ -34,10 +36,9 @@ export class Messages implements MessageReader {
   }
 
   async byId(id: string): Promise<StoredMessage | null> {
-    const { laneName, journal } = this.#sources
-    const text = id.startsWith(`${laneName}:`) ? id.slice(laneName.length + 1) : ''
-    const sequence = /^[1-9]\d{0,14}$/.test(text) ? Number(text) : 0
-    if (sequence === 0 || sequence > journal.headSequence) return null
+    const { laneNames, journal } = this.#sources
+    const sequence = laneNames.sequenceOf(id)
+    if (sequence === 0 || !journal.heads.covers(sequence)) return null
     const message = await journal.fetch(sequence)
     return message && this.#stored(message)
   }
@@ -90,8 +91,8 @@ export class Messages implements MessageReader {
   #stored(message: Message): StoredMessage {
     const { sequence, qos, isRetained, isV5, publisher, acceptedAt, expiresAt } = message
     return {
-      id: `${this.#sources.laneName}:${sequence}`,
-      sequence,
+      id: this.#sources.laneNames.idOf(sequence),
+      sequence: inLane(sequence),
       topic: message.topic(),
       qos,
       isRetained,

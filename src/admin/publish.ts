@@ -3,6 +3,7 @@ import type { MessagePublisher, NewMessage, Published } from '../control.ts'
 import type { Publisher } from '../delivery/publisher.ts'
 import type { Subscription } from '../delivery/subscription.ts'
 import { errorText, QueueError } from '../errors.ts'
+import type { LaneNames } from '../lane-names.ts'
 import type { Router } from '../routing/router.ts'
 import { assertTopic } from '../topic.ts'
 import type { Message } from '../wire/message.ts'
@@ -12,7 +13,7 @@ export interface PublishingParts {
   readonly broker: Broker
   readonly publisher: Publisher
   readonly router: Router<Subscription>
-  readonly laneName: string
+  readonly laneNames: LaneNames
   readonly maxTopicLevels: number
   readonly maxPacketBytes: number
 }
@@ -49,12 +50,12 @@ export class Publishing implements MessagePublisher {
   }
 
   async #store(message: Message): Promise<Published> {
-    const { broker, publisher, laneName, maxTopicLevels } = this.#parts
+    const { broker, publisher, laneNames, maxTopicLevels } = this.#parts
     const topic = message.topic()
     assertTopic(topic, maxTopicLevels)
     const sequence = await publisher.publish(message, topic)
     broker.observe(message, null)
-    return { id: sequence === 0 ? null : `${laneName}:${sequence}`, topic }
+    return { id: sequence === 0 ? null : laneNames.idOf(sequence), topic }
   }
 
   announce(topic: string, payload: Buffer | string, { isRetained = false } = {}): void {

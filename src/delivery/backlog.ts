@@ -11,6 +11,8 @@ const MOST_COMPARED = 64
 /** What a session is owed because of one of its filters: the messages of a list above a sequence. */
 export interface Claim {
   readonly filter: string
+  /** The lane of its sequences; claims of two lanes have nothing in common. */
+  readonly lane: number
   readonly sequences: SequenceList
   readonly low: number
   /** Which of them count; left out: all. */
@@ -23,6 +25,14 @@ export interface Claim {
  * part are gone through entry by entry. Yields after each share of the work.
  */
 export function* countClaims(claims: readonly Claim[]): Generator<void, number> {
+  let count = 0
+  for (const lane of new Set(claims.map(claim => claim.lane))) {
+    count += yield* countOfLane(claims.filter(claim => claim.lane === lane))
+  }
+  return count
+}
+
+function* countOfLane(claims: readonly Claim[]): Generator<void, number> {
   let count = 0
   const apart = claims.length > MOST_COMPARED ? [[...claims]] : groups(withoutCovered(claims))
   for (const group of apart) {

@@ -2,7 +2,7 @@ import { ByteReader, ByteWriter } from '../wire/bytes.ts'
 import type { Session } from './session.ts'
 
 /** Rule for changing the row: a new layout gets a new version; the old ones are read for ever. */
-const CURSOR_VERSION = 2
+const CURSOR_VERSION = 3
 
 /** A delivery that is inflight, as it is kept. */
 export interface PendingDelivery {
@@ -14,8 +14,8 @@ export interface PendingDelivery {
 
 /** How far a session is. */
 export interface Cursor {
-  /** Everything up to it was sent; what is not in `pending` is acked. */
-  readonly frontier: number
+  /** Everything up to it was sent, lane by lane; what is not in `pending` is acked. */
+  readonly frontiers: readonly number[]
   readonly nextCounter: number
   /** Counters below it may have been used, whatever else is known. */
   readonly reservedCounter: number
@@ -30,11 +30,11 @@ export interface Cursor {
 export function encodeCursor(session: Session): Buffer {
   const out = new ByteWriter()
   const { inflight } = session
-  out
-    .number(CURSOR_VERSION)
-    .number(session.frontier)
-    .number(inflight.nextCounter)
-    .number(session.requestedCounter)
+  out.number(CURSOR_VERSION)
+  const frontiers = [...session.frontiers.all()]
+  out.number(frontiers.length)
+  for (const frontier of frontiers) out.number(frontier)
+  out.number(inflight.nextCounter).number(session.requestedCounter)
   const pending = inflight.allEntries()
   out.number(session.suspects).number(pending.length)
   let last = { counter: 0, sequence: 0 }
@@ -57,7 +57,7 @@ export function decodeCursor(row: Buffer): Cursor {
   const version = input.number()
   if (version > CURSOR_VERSION || version < 1)
     throw new RangeError(`a cursor has version ${version}, not ${CURSOR_VERSION}`)
-  const frontier = input.number()
+  const frontiers = Array.from({ length: version > 2 ? input.number() : 1 }, () => input.number())
   const nextCounter = input.number()
   const reservedCounter = input.number()
   const suspects = input.number()
@@ -69,7 +69,7 @@ export function decodeCursor(row: Buffer): Cursor {
     sequence += input.signed()
     pending.push({ counter, sequence, flags: version > 1 ? input.number() : 0 })
   }
-  return { frontier, nextCounter, reservedCounter, suspects, pending, inbound: readInbound(input, version) }
+  return { frontiers, nextCounter, reservedCounter, suspects, pending, inbound: readInbound(input, version) }
 }
 
 function readInbound(input: ByteReader, version: number): Cursor['inbound'] {

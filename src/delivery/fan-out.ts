@@ -13,6 +13,8 @@ const [PLAIN_0] = PLAIN as [Wanted, ...Wanted[]]
  * one to those with a subscription of QoS 0 only. One copy for each session. @see MQTT 5.0 section 3.3.4
  */
 export class FanOut {
+  /** Carries publishes of QoS 0 to other servers; null for a server that is alone. */
+  elsewhere: ((message: Message) => void) | null = null
   #round = 0
   /** Subscriptions that had QoS 0 when messages up to this sequence were routed. */
   #raised: { readonly subscription: Subscription; readonly through: number }[] = []

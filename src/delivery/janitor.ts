@@ -1,5 +1,6 @@
 import { errorText } from '../errors.ts'
 import type { Journal } from '../journal/journal.ts'
+import { LaneMarks } from '../lane.ts'
 import type { Logger } from '../log.ts'
 import type { Router } from '../routing/router.ts'
 import { type LaneStore, type Owed, REPLAY_STREAM } from '../store/store.ts'
@@ -52,14 +53,20 @@ export class Janitor {
    * as owed, so the answer stays safe while the round goes on.
    */
   #owed(): Owed {
-    const head = this.#options.journal.headSequence
-    const low = new Map<number, number>([[REPLAY_STREAM, this.#options.mark.through]])
-    for (const stream of this.#options.router.streams) {
-      const sequence = stream.lowSequence()
-      low.set(stream.streamId, sequence)
-      stream.sequences.trimThrough(Math.min(sequence, stream.sequences.last))
+    const { journal, mark, router, queueIndex } = this.#options
+    const heads = new LaneMarks(journal.heads.all())
+    const replayed = new LaneMarks([...heads.all(), mark.through])
+    const lows = new Map<number, Map<number, number>>()
+    for (const stream of router.streams) {
+      const low = new Map<number, number>()
+      for (const feed of stream.feeds()) {
+        const sequence = stream.lowSequence(feed.lane)
+        if (Number.isFinite(sequence)) low.set(feed.lane, sequence)
+        feed.trimThrough(sequence)
+      }
+      if (stream.durable.size > 0) lows.set(stream.streamId, low)
     }
-    this.#options.queueIndex.trim()
+    queueIndex.trim()
     const pending: number[] = []
     for (const session of this.#options.sessions.all()) {
       for (const { sequence, flags } of session.inflight.entries()) {
@@ -67,6 +74,11 @@ export class Janitor {
       }
     }
     pending.sort((a, b) => a - b)
-    return { above: streamId => Math.min(low.get(streamId) ?? head, head), pending }
+    const above = (streamId: number, lane = journal.lane) => {
+      const head = heads.at(lane)
+      if (streamId === REPLAY_STREAM) return Math.min(replayed.at(lane), head)
+      return Math.min(lows.get(streamId)?.get(lane) ?? head, head)
+    }
+    return { above, pending, heads: [...heads.all()], streams: lows }
   }
 }

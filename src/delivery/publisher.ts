@@ -55,6 +55,7 @@ export class Publisher {
     if (isJournaled(message)) return await this.#append(message, route, source)
     countAccepted(counters, route.counter, this.#options.clock.now())
     this.#forward(message, route)
+    this.#options.fanOut.elsewhere?.(message)
     return 0
   }
 

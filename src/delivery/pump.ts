@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts'
 import type { DropReason } from '../events.ts'
 import type { Journal } from '../journal/journal.ts'
+import { laneOf } from '../lane.ts'
 import type { Logger } from '../log.ts'
 import type { Router } from '../routing/router.ts'
 import type { Message } from '../wire/message.ts'
@@ -279,5 +280,5 @@ export class SessionPump {
 /** What was published to this session alone is wanted, whatever its filters say of the topic. */
 function direct(session: Session, sequence: number, plain: Wanted): Wanted | null {
   const own = session.subscriptions.get(directFilter(session.clientId))
-  return own?.stream.sequences.has(sequence) ? plain : null
+  return own?.stream.feed(laneOf(sequence))?.sequences.has(sequence) ? plain : null
 }

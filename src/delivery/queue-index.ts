@@ -1,4 +1,5 @@
 import type { Journal } from '../journal/journal.ts'
+import { LaneMarks, laneOf } from '../lane.ts'
 import type { Route, Router } from '../routing/router.ts'
 import { SequenceList } from '../routing/sequence-list.ts'
 import type { Stream } from '../routing/stream.ts'
@@ -26,28 +27,26 @@ export interface QueueIndexOptions {
  */
 export class QueueIndex {
   readonly #options: QueueIndexOptions
-  readonly #lists = new Map<string, SequenceList>()
+  /** By lane, then by queue. */
+  readonly #lanes = new Map<number, Map<string, SequenceList>>()
   /** Messages up to it were accepted before the start. */
-  readonly #startedAfter: number
+  #startedAfter: LaneMarks
   #whole: Promise<void> | null = null
 
-  /** @param startedAfter sequence of the last message that was kept at the start. */
-  constructor(options: QueueIndexOptions, startedAfter: number) {
+  /** @param startedAfter the last messages that were kept at the start, by lane. */
+  constructor(options: QueueIndexOptions, startedAfter: LaneMarks) {
     this.#options = options
     this.#startedAfter = startedAfter
   }
 
-  /** A message was committed. @returns the list it was entered in, if any. */
+  /** A message was entered in streams that are read here. @returns the list it was entered in, if any. */
   enter(
-    { durable, queue, isWild: isWanted }: Route<Subscription>,
-    { sequence }: Message
+    { queue, isWild: isWanted }: Route<Subscription>,
+    { sequence }: Message,
+    streams: readonly Stream<Subscription>[]
   ): readonly SequenceList[] {
-    if (!isWanted || durable.length === 0) return NO_LISTS
-    let list = this.#lists.get(queue)
-    if (!list) {
-      list = new SequenceList()
-      this.#lists.set(queue, list)
-    }
+    if (!isWanted || streams.length === 0) return NO_LISTS
+    const list = this.#list(laneOf(sequence), queue)
     list.push(sequence)
     return [list]
   }
@@ -58,38 +57,45 @@ export class QueueIndex {
     if (!reaching.some(({ filter }) => isWildFilter(filter))) return reaching
     this.#whole ??= this.#readBack()
     await this.#whole
-    const list = this.#lists.get(queue) ?? EMPTY
     return reaching.map(claim => {
+      const list = this.#lanes.get(claim.lane)?.get(queue) ?? EMPTY
       if (claim.filter === '#') return { ...claim, sequences: list }
       return isWildFilter(claim.filter) ? { ...claim, isCounted: sequence => list.has(sequence) } : claim
     })
   }
 
+  /** Messages from before have come up: everything is read back when somebody asks again. */
+  forget(): void {
+    this.#lanes.clear()
+    this.#whole = null
+    this.#startedAfter = new LaneMarks(this.#options.journal.heads.all())
+  }
+
   /** Forgets what no session is owed any more. */
   trim(): void {
-    let low = Number.POSITIVE_INFINITY
-    for (const stream of this.#wildStreams()) low = Math.min(low, stream.lowSequence())
-    for (const [queue, list] of this.#lists) {
-      list.trimThrough(Math.min(low, list.last))
-      if (list.last <= low) this.#lists.delete(queue)
+    for (const [lane, lists] of this.#lanes) {
+      let low = Number.POSITIVE_INFINITY
+      for (const stream of this.#wildStreams()) low = Math.min(low, stream.lowSequence(lane))
+      for (const [queue, list] of lists) {
+        list.trimThrough(Math.min(low, list.last))
+        if (list.last <= low) lists.delete(queue)
+      }
     }
   }
 
   async #readBack(): Promise<void> {
     const { journal, expiry } = this.#options
-    const found = new Map<string, Message[]>()
+    const found = new Map<SequenceList, Message[]>()
     for (const sequence of sequencesOf(this.#claimsBeforeStart())) {
-      if (sequence > this.#startedAfter) break
+      if (!this.#startedAfter.covers(sequence)) continue
       const message = await journal.fetch(sequence)
       if (!message) continue
-      const { queue } = splitTopic(message.topic())
-      const messages = found.get(queue) ?? []
-      found.set(queue, messages)
+      const list = this.#list(laneOf(sequence), splitTopic(message.topic()).queue)
+      const messages = found.get(list) ?? []
+      found.set(list, messages)
       messages.push(message)
     }
-    for (const [queue, messages] of found) {
-      const list = this.#lists.get(queue) ?? new SequenceList()
-      this.#lists.set(queue, list)
+    for (const [list, messages] of found) {
       list.prepend(messages.map(({ sequence }) => sequence))
       for (const { sequence, expiresAt } of messages) {
         if (expiresAt !== 0) expiry.add(expiresAt, sequence, [list])
@@ -98,7 +104,17 @@ export class QueueIndex {
   }
 
   #claimsBeforeStart(): Claim[] {
-    return [...this.#wildStreams()].map(({ filter, sequences }) => ({ filter, sequences, low: 0 }))
+    return [...this.#wildStreams()].flatMap(stream =>
+      [...stream.feeds()].map(({ lane, sequences }) => ({ filter: stream.filter, lane, sequences, low: 0 }))
+    )
+  }
+
+  #list(lane: number, queue: string): SequenceList {
+    const lists = this.#lanes.get(lane) ?? new Map<string, SequenceList>()
+    this.#lanes.set(lane, lists)
+    const list = lists.get(queue) ?? new SequenceList()
+    lists.set(queue, list)
+    return list
   }
 
   *#wildStreams(): Iterable<Stream<Subscription>> {

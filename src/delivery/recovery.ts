@@ -1,15 +1,18 @@
+import { LaneMarks, laneOf } from '../lane.ts'
+import type { Feed } from '../routing/feed.ts'
 import type { Router } from '../routing/router.ts'
 import type { StateChange, StoreContents } from '../store/store.ts'
 import { type Cursor, decodeCursor } from './cursor.ts'
 import type { Expiry } from './expiry.ts'
 import { ENTRY } from './inflight.ts'
 import { readNote } from './note-format.ts'
+import { beginOf } from './rows.ts'
 import { Session, type SessionHost } from './session.ts'
 import { Subscription } from './subscription.ts'
 
 /** What is known of a session while the store is read. */
 interface Found {
-  frontier: number
+  readonly frontiers: LaneMarks
   nextCounter: number
   reservedCounter: number
   suspects: number
@@ -36,11 +39,13 @@ export interface Recovered {
  * Makes the sessions from what the store kept: rows, then the notes since the last checkpoint, in the order in which
  * they were written. After a perhaps lost tail (`lastStop` machine) packet ids go on above the reservation, and as
  * many first deliveries as may have been sent carry DUP.
+ * @param heads newest messages: from there on a stream that was not read before has all that comes.
  */
 export function recoverSessions(
   contents: StoreContents,
   router: Router<Subscription>,
-  host: SessionHost
+  host: SessionHost,
+  heads = new LaneMarks()
 ): Recovered {
   const found = new Map<number, Found>()
   for (const { sessionId } of contents.sessions)
@@ -52,7 +57,7 @@ export function recoverSessions(
     return session
   })
   const byId = new Map(sessions.map(session => [session.sessionId, session]))
-  enterSubscriptions(contents, router, byId)
+  enterSubscriptions(contents, router, byId, heads)
   return {
     sessions,
     inboundFree: new Map([...found].map(([sessionId, { inboundFree }]) => [sessionId, inboundFree])),
@@ -78,9 +83,9 @@ function* orphans(
 function foundOf(row: Buffer | undefined): Found {
   const cursor: Cursor = row
     ? decodeCursor(row)
-    : { frontier: 0, nextCounter: 0, reservedCounter: 0, suspects: 0, pending: [], inbound: [] }
+    : { frontiers: [], nextCounter: 0, reservedCounter: 0, suspects: 0, pending: [], inbound: [] }
   return {
-    frontier: cursor.frontier,
+    frontiers: new LaneMarks(cursor.frontiers),
     nextCounter: cursor.nextCounter,
     reservedCounter: cursor.reservedCounter,
     suspects: cursor.suspects,
@@ -99,7 +104,7 @@ function replay(note: Buffer, found: ReadonlyMap<number, Found>): void {
       session.nextCounter = counter + 1
       session.pending.set(counter, { sequence, flags })
       if (flags & ENTRY.aside) return
-      session.frontier = Math.max(session.frontier, sequence)
+      session.frontiers.raise(sequence)
       session.suspects = Math.max(0, session.suspects - 1)
     },
     released(sessionId, counter) {
@@ -122,7 +127,7 @@ function replay(note: Buffer, found: ReadonlyMap<number, Found>): void {
 }
 
 function fill(session: Session, found: Found, mayHaveLost: boolean): void {
-  session.frontier = found.frontier
+  for (const frontier of found.frontiers.all()) session.frontiers.set(frontier)
   session.reservedCounter = found.reservedCounter
   session.requestedCounter = found.reservedCounter
   session.suspects = found.suspects
@@ -141,7 +146,8 @@ function fill(session: Session, found: Found, mayHaveLost: boolean): void {
 function enterSubscriptions(
   contents: StoreContents,
   router: Router<Subscription>,
-  byId: ReadonlyMap<number, Session>
+  byId: ReadonlyMap<number, Session>,
+  heads: LaneMarks
 ): void {
   // the rows of subscriptions say which streams there are: one without may share its filter with a later one
   for (const { streamId } of contents.streams) router.reserveId(streamId)
@@ -149,20 +155,31 @@ function enterSubscriptions(
     const session = byId.get(row.sessionId)
     if (!session) continue
     const stream = router.stream(row.filter, row.streamId)
-    const subscription = new Subscription(session, stream, row)
+    const subscription = new Subscription(session, stream, { ...row, from: beginOf(row) })
     session.subscriptions.set(row.filter, subscription)
     if (subscription.isSpecial) session.specials++
     stream.subscribers++
     stream.isStored = true
-    if (row.qos > 0) stream.durable.add(subscription)
+    if (row.qos > 0) {
+      if (stream.durable.size === 0) stream.cover(heads)
+      stream.durable.add(subscription)
+    }
     router.activate(stream)
   }
   for (const { streamId, sequences } of contents.postings) {
     router.reserveId(streamId)
     const stream = router.streamById(streamId)
     if (!stream) continue
-    const low = stream.lowSequence()
-    for (const sequence of sequences) if (sequence > low) stream.sequences.push(sequence)
+    const lows = new Map<number, number>()
+    for (const sequence of sequences) {
+      const lane = laneOf(sequence)
+      let low = lows.get(lane)
+      if (low === undefined) {
+        low = stream.lowSequence(lane)
+        lows.set(lane, low)
+      }
+      if (sequence > low) stream.openFeed(lane, low).sequences.push(sequence)
+    }
   }
 }
 
@@ -175,7 +192,7 @@ export function enterExpiries(
   const times = new Map<number, number>()
   for (const { sequence, expiresAt } of expiries) times.set(sequence, expiresAt)
   if (times.size === 0) return
-  for (const { sequences } of router.streams) {
+  for (const { sequences } of feedsOf(router)) {
     for (let index = sequences.length - sequences.size; index < sequences.length; index++) {
       const sequence = sequences.at(index)!
       const expiresAt = times.get(sequence)
@@ -184,13 +201,18 @@ export function enterExpiries(
   }
 }
 
+function* feedsOf(router: Router<Subscription>): Iterable<Feed> {
+  for (const stream of router.streams) yield* stream.feeds()
+}
+
+/** Of the lane of this server. */
 function highestSequence(contents: StoreContents, found: Iterable<Found>): number {
-  let highest = 0
-  for (const { frontier, pending, inbound } of found) {
-    highest = Math.max(highest, frontier)
-    for (const { sequence } of pending.values()) highest = Math.max(highest, sequence)
-    for (const sequence of inbound.keys()) highest = Math.max(highest, sequence)
+  const highest = new LaneMarks()
+  for (const { frontiers, pending, inbound } of found) {
+    for (const frontier of frontiers.all()) highest.raise(frontier)
+    for (const { sequence } of pending.values()) highest.raise(sequence)
+    for (const sequence of inbound.keys()) highest.raise(sequence)
   }
-  for (const { fromSequence } of contents.subscriptions) highest = Math.max(highest, fromSequence)
-  return highest
+  for (const row of contents.subscriptions) for (const from of beginOf(row).all()) highest.raise(from)
+  return highest.at(contents.laneIndex ?? 0)
 }

@@ -1,5 +1,6 @@
 import { errorText } from '../errors.ts'
 import type { Journal } from '../journal/journal.ts'
+import { laneOf } from '../lane.ts'
 import type { Logger } from '../log.ts'
 import type { TopicCounters } from '../routing/topic-counters.ts'
 import {
@@ -27,8 +28,9 @@ export class ReplayMark {
   /** The newest message of the replay stream. */
   #highest = 0
 
-  constructor(meta: ReadonlyMap<string, MetaRow>) {
-    this.through = Number(meta.get(META_KEY)?.through ?? 0)
+  /** @param start the place in front of the first message of the lane. */
+  constructor(meta: ReadonlyMap<string, MetaRow>, start: number) {
+    this.through = Number(meta.get(META_KEY)?.through ?? start)
   }
 
   /** Whether a checkpoint would make a difference. */
@@ -64,16 +66,22 @@ export async function replay(options: ReplayOptions): Promise<void> {
   const { contents, mark, journal, sessions, inboundFree, retained, wills } = options
   const byId = new Map(sessions.map(session => [session.sessionId, session]))
   for (const sequence of sequencesAfter(contents, mark.through)) {
-    mark.committed(sequence)
+    const isOwn = laneOf(sequence) === journal.lane
+    if (isOwn) mark.committed(sequence)
     const message = await journal.fetch(sequence)
     if (!message) continue
+    if (!isOwn) {
+      if (message.isRetained) retained.applyElsewhere(message, message.topic())
+      continue
+    }
     if (message.isRetained) retained.apply(message, message.topic())
     if (message.origin === ORIGIN.will) wills.wasSent(message.originId)
     else if (message.origin === ORIGIN.inbound) takeId(message, byId, inboundFree)
   }
 }
 
-function takeId(
+/** A QoS 2 message that a session has published takes its packet id, unless notes say that it was given back. */
+export function takeId(
   message: Message,
   byId: ReadonlyMap<number, Session>,
   inboundFree: ReplayOptions['inboundFree']
@@ -87,7 +95,10 @@ function sequencesAfter({ postings }: StoreContents, through: number): number[] 
   const sequences: number[] = []
   for (const posting of postings) {
     if (posting.streamId !== REPLAY_STREAM) continue
-    for (const sequence of posting.sequences) if (sequence > through) sequences.push(sequence)
+    for (const sequence of posting.sequences) {
+      // what other servers have accepted is in rows up to a place that only they know: all of it again does no harm
+      if (laneOf(sequence) !== laneOf(through) || sequence > through) sequences.push(sequence)
+    }
   }
   return sequences.sort((a, b) => a - b)
 }

@@ -1,3 +1,4 @@
+import { type LaneMarks, laneOf } from '../lane.ts'
 import type { Message } from '../wire/message.ts'
 import type { Subscription } from './subscription.ts'
 
@@ -8,12 +9,12 @@ import type { Subscription } from './subscription.ts'
 export class RetainedFeed {
   readonly subscription: Subscription
   /** What the subscription brings by itself has higher sequences. */
-  readonly #through: number
+  readonly #through: LaneMarks
   readonly #messages: Iterator<Message | null, void>
   #next: Message | undefined
   #isOver = false
 
-  constructor(subscription: Subscription, through: number, messages: Iterator<Message | null, void>) {
+  constructor(subscription: Subscription, through: LaneMarks, messages: Iterator<Message | null, void>) {
     this.subscription = subscription
     this.#through = through
     this.#messages = messages
@@ -25,9 +26,15 @@ export class RetainedFeed {
     return session.subscriptions.get(filter) === this.subscription
   }
 
-  /** Whether the subscription brings a message by itself: from here it would come a second time. */
+  /**
+   * Whether the subscription brings a message by itself: from here it would come a second time. One that was on its way to
+   * the store when the subscription was made was not routed to it.
+   */
   comesLive({ sequence }: Message): boolean {
-    return sequence > this.#through
+    if (this.#through.covers(sequence)) return false
+    const { qos, stream } = this.subscription
+    const feed = stream.feed(laneOf(sequence))
+    return qos === 0 || !feed || sequence <= feed.coveredFrom || feed.sequences.has(sequence)
   }
 
   /** The next message; null: ask again in a later step; undefined: there are no more. */

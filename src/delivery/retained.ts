@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts'
 import { readRecord, recordLength, writeRecord } from '../journal/record.ts'
 import { TopicTree } from '../routing/topic-tree.ts'
-import type { StateChange, StateStore } from '../store/store.ts'
+import type { RetainedOrder, StateChange, StateStore } from '../store/store.ts'
 import type { Message } from '../wire/message.ts'
 
 /** Rows in one write outside of a checkpoint. */
@@ -13,6 +13,8 @@ const LEFT_ROWS = 1_000
 export interface RetainedOptions {
   readonly state: StateStore
   readonly clock: Clock
+  /** Whether several servers share the store. */
+  readonly isShared: boolean
 }
 
 /**
@@ -25,9 +27,12 @@ export class Retained {
   readonly #tree = new TopicTree<Message>()
   readonly #bySequence = new Map<number, Message>()
   readonly #dirty = new Set<string>()
+  /** Of the newest message of each topic; null for a server that is alone. */
+  readonly #orders: Map<string, RetainedOrder> | null
 
   constructor(options: RetainedOptions) {
     this.#options = options
+    this.#orders = options.isShared ? new Map() : null
   }
 
   /** Topics with a retained message, those under `$SYS` included. */
@@ -42,8 +47,14 @@ export class Retained {
 
   /** A retained message was accepted: it replaces the one before, or clears it when it is empty. [MQTT-3.3.1-6] */
   apply(message: Message, topic: string): void {
+    if (!this.#isNewest(message, topic)) return
     this.#put(message, topic)
     if (message.sequence > 0) this.#dirty.add(topic)
+  }
+
+  /** The same, accepted by another server that shares the store: its row is the matter of that one. */
+  applyElsewhere(message: Message, topic: string): void {
+    if (this.#isNewest(message, topic)) this.#put(message, topic)
   }
 
   /**
@@ -59,7 +70,8 @@ export class Retained {
 
   /** Puts back a row found in the store. */
   restore(topic: string, row: Buffer): void {
-    this.#put(readRecord(row, 0).message, topic)
+    const { message } = readRecord(row, 0)
+    if (this.#isNewest(message, topic)) this.#put(message, topic)
   }
 
   /** Whether a checkpoint should not write all that has changed at once. */
@@ -103,8 +115,25 @@ export class Retained {
   #changesOf(topics: readonly string[]): StateChange[] {
     return topics.map(key => {
       const message = this.#tree.get(key)
-      return { table: 'retained', key, row: message ? encodeRow(message) : null }
+      const order = this.#orders?.get(key)
+      const row = message ? encodeRow(message) : null
+      return order ? { table: 'retained', key, row, order } : { table: 'retained', key, row }
     })
+  }
+
+  /**
+   * Where several servers share the store, messages of one topic may come from two of them: the later one counts, and all
+   * servers agree which that is. What was cleared is remembered so that an older message does not bring it back.
+   */
+  #isNewest({ acceptedAt, sequence }: Message, topic: string): boolean {
+    if (!this.#orders || sequence === 0) return true
+    const known = this.#orders.get(topic)
+    const isOlder =
+      known &&
+      (known.acceptedAt > acceptedAt || (known.acceptedAt === acceptedAt && known.sequence > sequence))
+    if (isOlder) return false
+    this.#orders.set(topic, { acceptedAt, sequence })
+    return true
   }
 
   #put(message: Message, topic: string): void {

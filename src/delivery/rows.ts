@@ -1,5 +1,6 @@
+import { LaneMarks } from '../lane.ts'
 import type { Stream } from '../routing/stream.ts'
-import type { StateChange } from '../store/store.ts'
+import type { StateChange, SubscriptionRow } from '../store/store.ts'
 import type { Session } from './session.ts'
 import type { Subscription } from './subscription.ts'
 
@@ -19,19 +20,34 @@ export function cursorChange(session: Session, row: Buffer): StateChange {
   return { table: 'cursor', key: session.sessionId, row }
 }
 
-/** A subscription, and its stream: the stream's row is on stable storage before any record uses its id. */
-export function subscribeChanges(session: Session, subscription: Subscription): StateChange[] {
+/**
+ * A subscription, and its stream: the stream's row is on stable storage before any record uses its id.
+ * @param withStream false where streams are made by a store that is shared.
+ */
+export function subscribeChanges(
+  session: Session,
+  subscription: Subscription,
+  withStream: boolean
+): StateChange[] {
   const { sessionId } = session
-  const { filter, qos, fromSequence, createdAt, stream, identifier, isNoLocal, keepsRetain } = subscription
+  const { filter, qos, from, createdAt, stream, identifier, isNoLocal, keepsRetain } = subscription
   const { streamId } = stream
+  const [fromSequence = 0, ...fromElsewhere] = from.all()
+  const begin = fromElsewhere.length === 0 ? { fromSequence } : { fromSequence, fromElsewhere }
+  const streamRow: StateChange[] = [{ table: 'stream', key: streamId, row: { streamId, filter } }]
   return [
-    { table: 'stream', key: streamId, row: { streamId, filter } },
+    ...(withStream ? streamRow : []),
     {
       table: 'subscription',
       key: { sessionId, filter },
-      row: { sessionId, filter, streamId, qos, fromSequence, createdAt, identifier, isNoLocal, keepsRetain }
+      row: { sessionId, filter, streamId, qos, ...begin, createdAt, identifier, isNoLocal, keepsRetain }
     }
   ]
+}
+
+/** Where a subscription of a row begins. */
+export function beginOf({ fromSequence, fromElsewhere = [] }: SubscriptionRow): LaneMarks {
+  return new LaneMarks([fromSequence, ...fromElsewhere])
 }
 
 /** Takes a subscription out. */

@@ -1,9 +1,11 @@
 import type { Clock } from '../clock.ts'
+import { LaneMarks } from '../lane.ts'
 import { type Claim, countClaims } from './backlog.ts'
 import { InboundIds } from './inbound-ids.ts'
 import { Inflight, type InflightEntry } from './inflight.ts'
-import { Merge } from './merge.ts'
+import { LaneMerge } from './lane-merge.ts'
 import type { Outlet } from './outlet.ts'
+import { Place } from './place.ts'
 import type { RetainedFeed } from './retained-feed.ts'
 import type { Subscription } from './subscription.ts'
 import { atOnce } from './turns.ts'
@@ -37,9 +39,9 @@ export interface SessionOptions {
 }
 
 /**
- * The server's memory of a client id. Everything up to `frontier` that the session was entitled to has been sent at
- * least once: what of it is not acked is inflight, all else of it is acked. So the whole state of delivery is one
- * number and a list no longer than the window, whatever is acked in which order.
+ * The server's memory of a client id. Everything up to its frontier in a lane that the session was entitled to has been
+ * sent at least once: what of it is not acked is inflight, all else of it is acked. So the whole state of delivery is one
+ * number for each lane and a list no longer than the window, whatever is acked in which order.
  */
 export class Session {
   readonly clientId: string
@@ -53,9 +55,9 @@ export class Session {
   readonly inbound = new InboundIds()
   /** Retained messages that subscribes have brought up and that are still to be sent. */
   readonly retained: RetainedFeed[] = []
-  readonly merge = new Merge<Subscription>()
-  /** Sequence of the last message taken up for sending. */
-  frontier = 0
+  readonly merge = new LaneMerge()
+  /** Sequence of the last message taken up for sending, by lane. */
+  readonly frontiers = new LaneMarks()
   /** Counters below this one may be used; see Reservations. */
   reservedCounter = 0
   /** The same, with the reservation that is on its way to the store: what rows of the session must say. */
@@ -123,8 +125,7 @@ export class Session {
     const { stream } = subscription
     stream.online.add(subscription)
     if (subscription.qos === 0) stream.online0++
-    else if (subscription.seek()) this.merge.push(subscription)
-    else stream.waiting.add(subscription)
+    else for (const feed of stream.feeds()) this.#enter(new Place(subscription, feed))
   }
 
   /** The opposite of {@link join}. */
@@ -132,19 +133,21 @@ export class Session {
     const { stream } = subscription
     if (!stream.online.delete(subscription)) return
     if (subscription.qos === 0) stream.online0--
-    else if (!stream.waiting.delete(subscription)) this.merge.remove(subscription)
+    for (const place of subscription.places.splice(0)) {
+      if (!place.feed.waiting.delete(place)) this.merge.remove(place)
+    }
   }
 
   /** A subscription that was at the end of its stream has a message. */
-  arrived(subscription: Subscription): void {
-    if (subscription.read()) this.merge.push(subscription)
+  arrived(place: Place): void {
+    if (place.read()) this.merge.push(place)
     this.wake()
   }
 
-  /** Drops everything up to this sequence that is queued or inflight. */
-  purge(sequence: number): void {
+  /** Drops everything up to these sequences that is queued or inflight. */
+  purge(heads: LaneMarks): void {
     for (const subscription of this.subscriptions.values()) this.leave(subscription)
-    this.frontier = sequence
+    for (const head of heads.all()) this.frontiers.raise(head)
     this.inflight.clear()
     this.retained.length = 0
     if (this.outlet) for (const subscription of this.subscriptions.values()) this.join(subscription)
@@ -165,15 +168,17 @@ export class Session {
    */
   take(sequence: number): number {
     let qos = 0
-    for (let top = this.merge.top; top?.next === sequence; top = this.merge.top) {
-      if (top.qos > qos) qos = top.qos
-      if (top.advance()) this.merge.sink()
+    const merge = this.merge.current
+    for (let top = merge?.top; top?.next === sequence; top = merge?.top) {
+      if (top.subscription.qos > qos) qos = top.subscription.qos
+      if (top.advance()) merge?.sink()
       else {
-        this.merge.pop()
-        top.stream.waiting.add(top)
+        merge?.pop()
+        top.feed.waiting.add(top)
       }
     }
-    this.frontier = sequence
+    this.frontiers.set(sequence)
+    this.merge.turn()
     return qos
   }
 
@@ -207,8 +212,12 @@ export class Session {
   /** What its durable subscriptions claim, beyond what it has been sent. */
   claims(): Claim[] {
     const claims: Claim[] = []
-    for (const { qos, filter, stream, lowSequence } of this.subscriptions.values()) {
-      if (qos > 0) claims.push({ filter, sequences: stream.sequences, low: lowSequence })
+    for (const subscription of this.subscriptions.values()) {
+      if (subscription.qos === 0) continue
+      for (const { lane, sequences } of subscription.stream.feeds()) {
+        const low = subscription.lowSequence(lane)
+        if (sequences.last > low) claims.push({ filter: subscription.filter, lane, sequences, low })
+      }
     }
     return claims
   }
@@ -226,5 +235,11 @@ export class Session {
       oldest = Math.min(oldest, sequences.firstAfter(low) ?? oldest)
     }
     return Number.isFinite(oldest) ? oldest : null
+  }
+
+  #enter(place: Place): void {
+    place.subscription.places.push(place)
+    if (place.seek()) this.merge.push(place)
+    else place.feed.waiting.add(place)
   }
 }

@@ -12,6 +12,7 @@ import type { NoteBook } from './notes.ts'
 import { RESERVED_COUNTERS } from './reservations.ts'
 import * as rows from './rows.ts'
 import { Session, type SessionHost } from './session.ts'
+import type { Shared } from './shared.ts'
 import type { Subscription } from './subscription.ts'
 import { type SubscribeRequest, Subscriptions } from './subscriptions.ts'
 import type { Will, WillRequest, Wills } from './wills.ts'
@@ -29,6 +30,8 @@ export interface SessionsOptions {
   readonly clock: Clock
   readonly events: Events
   readonly drops: Drops
+  /** Null for a server that is alone. */
+  readonly shared: Shared | null
   readonly wake: (session: Session) => void
   /** The time of a session whose client was away is over. */
   readonly expired: (session: Session) => void
@@ -145,6 +148,7 @@ export class Sessions implements SessionHost {
    */
   open(request: OpenRequest, opened: Opened): Promise<void> {
     return this.#serial.run(request.clientId, async () => {
+      await this.#options.shared?.claim(request.clientId)
       const before = this.#byClient.get(request.clientId)
       // its end could not be stored yet, or its time is over and nobody has noticed: see #expire
       const isOver = before?.outlet === null && this.#isOver(before)
@@ -189,7 +193,7 @@ export class Sessions implements SessionHost {
     return this.#serial.run(session.clientId, async () => {
       if (session.isEnded) return 0
       const messages = session.countOwed()
-      session.purge(this.#options.journal.headSequence)
+      session.purge(this.#options.journal.heads)
       this.#options.drops.several(session.clientId, messages, 'purged')
       if (session.isPersistent) await this.#write([rows.cursorChange(session, encodeCursor(session))])
       return messages
@@ -202,6 +206,28 @@ export class Sessions implements SessionHost {
       if (session.isEnded || session.outlet) return
       if (session.isPersistent) await this.#write(rows.endChanges(session))
       this.#forget(session, reason)
+    })
+  }
+
+  /**
+   * Hands a session over to another server: resolves when its connection is closed, and all of it is written and forgotten
+   * here. @throws QueueError when it cannot be written: it stays then.
+   */
+  handOver(clientId: string): Promise<void> {
+    const { journal, notes, wills } = this.#options
+    this.#byClient.get(clientId)?.outlet?.takenOver()
+    return this.#serial.run(clientId, async () => {
+      // what the connection has published is on its way still
+      await journal.settled()
+      await notes.drained()
+      const session = this.#byClient.get(clientId)
+      if (session && !session.outlet && session.isPersistent) {
+        const { expirySeconds, disconnectedAt } = session
+        const row = rows.sessionChange(session, expirySeconds, disconnectedAt)
+        await this.#write([row, rows.cursorChange(session, encodeCursor(session))])
+        this.#evict(session)
+      }
+      wills.evict(clientId)
     })
   }
 
@@ -262,7 +288,7 @@ export class Sessions implements SessionHost {
 
   async #resume(session: Session, request: OpenRequest, opened: Opened): Promise<void> {
     const { wills } = this.#options
-    const will = request.will && wills.make(request.clientId, request.will)
+    const will = request.will && (await wills.make(request.clientId, request.will))
     const changes = wills.resumeChanges(request.clientId)
     if (will) changes.push(...wills.changes(will))
     // what stands in the store must not say any more that it was left
@@ -281,10 +307,10 @@ export class Sessions implements SessionHost {
   async #replace(old: Session | undefined, request: OpenRequest, opened: Opened): Promise<void> {
     const { clientId, expirySeconds } = request
     const { wills } = this.#options
-    const sessionId = expirySeconds === 0 ? 0 : this.#nextSessionId++
+    const sessionId = expirySeconds === 0 ? 0 : await this.#newSessionId()
     const session = new Session({ clientId, sessionId, createdAt: this.clock.now(), expirySeconds }, this)
-    session.frontier = this.#options.journal.headSequence
-    const will = request.will && wills.make(clientId, request.will)
+    for (const head of this.#options.journal.heads.all()) session.frontiers.set(head)
+    const will = request.will && (await wills.make(clientId, request.will))
     const changes: StateChange[] = old?.isPersistent ? rows.endChanges(old) : []
     if (session.isPersistent) changes.push(...this.#newRows(session))
     if (will) changes.push(...wills.changes(will))
@@ -296,14 +322,26 @@ export class Sessions implements SessionHost {
     opened({ session, isPresent: false, will })
   }
 
+  #newSessionId(): number | Promise<number> {
+    return this.#options.shared?.sessionId() ?? this.#nextSessionId++
+  }
+
   #newRows(session: Session): StateChange[] {
     session.reservedCounter = RESERVED_COUNTERS
     session.requestedCounter = RESERVED_COUNTERS
-    return [
+    const changes: StateChange[] = [
       rows.sessionChange(session, session.expirySeconds),
-      rows.cursorChange(session, encodeCursor(session)),
-      { table: 'meta', key: 'sessions', row: { next: this.#nextSessionId } }
+      rows.cursorChange(session, encodeCursor(session))
     ]
+    if (this.#options.shared) return changes
+    return [...changes, { table: 'meta', key: 'sessions', row: { next: this.#nextSessionId } }]
+  }
+
+  /** Takes a session out of memory that goes on elsewhere. */
+  #evict(session: Session): void {
+    session.isEnded = true
+    this.#subscriptions.removeAll(session)
+    this.#byClient.delete(session.clientId)
   }
 
   #forget(session: Session, reason: EndReason): void {
@@ -313,6 +351,16 @@ export class Sessions implements SessionHost {
     if (this.#byClient.get(session.clientId) === session) this.#byClient.delete(session.clientId)
     this.#options.wills.sessionEnded(session.clientId)
     this.#options.events.tell('sessionEnded', { clientId: session.clientId, reason })
+    if (reason !== 'replaced') this.#disown(session.clientId)
+  }
+
+  /** In order with what else is done with the client id: it may be back already. */
+  #disown(clientId: string): void {
+    const { shared } = this.#options
+    if (!shared) return
+    void this.#serial.run(clientId, async () => {
+      if (!this.#byClient.has(clientId)) await shared.disown(clientId)
+    })
   }
 
   #write(changes: readonly StateChange[]): Promise<void> {

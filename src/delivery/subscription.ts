@@ -1,4 +1,7 @@
+import type { LaneMarks } from '../lane.ts'
+import type { Feed } from '../routing/feed.ts'
 import type { Reader, Stream } from '../routing/stream.ts'
+import { Place } from './place.ts'
 import type { Session } from './session.ts'
 
 /** Begins the filters of streams that belong to one session: what is published to it alone. No client can name them. */
@@ -26,18 +29,20 @@ export class Subscription implements Reader {
   readonly isNoLocal: boolean
   /** Messages keep the RETAIN flag with which they were published. */
   readonly keepsRetain: boolean
-  /** Messages above this sequence belong to it. */
-  readonly fromSequence: number
+  /** Messages above these sequences belong to it. */
+  readonly from: LaneMarks
+  /** Messages of this server up to here were routed before there was the subscription. */
+  readonly routedFrom: number
   readonly createdAt: number
-  /** While connected: index in the stream of the next message to send, and its sequence. */
-  position = 0
-  next = 0
+  /** While connected with QoS 1 or 2: how far it is in each lane. */
+  readonly places: Place[] = []
 
   constructor(session: Session, stream: Stream<Subscription>, options: SubscriptionOptions) {
     this.session = session
     this.stream = stream
     this.qos = options.qos
-    this.fromSequence = options.fromSequence
+    this.from = options.from
+    this.routedFrom = options.routedFrom ?? 0
     this.createdAt = options.createdAt
     this.identifier = options.identifier ?? 0
     this.isNoLocal = options.isNoLocal ?? false
@@ -53,39 +58,22 @@ export class Subscription implements Reader {
     return this.stream.filter
   }
 
-  get lowSequence(): number {
-    return Math.max(this.session.frontier, this.fromSequence)
+  lowSequence(lane: number): number {
+    return Math.max(this.session.frontiers.at(lane), this.from.at(lane))
   }
 
-  arrived(): void {
-    this.session.arrived(this)
-  }
-
-  /** Finds the place behind what the session has had; false when there is nothing to send. */
-  seek(): boolean {
-    this.position = this.stream.sequences.indexAfter(this.lowSequence)
-    return this.read()
-  }
-
-  /** Steps to the next message; false when there is none. */
-  advance(): boolean {
-    this.position++
-    return this.read()
-  }
-
-  /** Looks at the present place; false when nothing is there yet. */
-  read(): boolean {
-    const sequence = this.stream.sequences.at(this.position)
-    if (sequence === undefined) return false
-    this.next = sequence
-    return true
+  begun(feed: Feed): void {
+    const place = new Place(this, feed)
+    this.places.push(place)
+    feed.waiting.add(place)
   }
 }
 
 /** What a subscription is from its first moment. */
 export interface SubscriptionOptions {
   readonly qos: number
-  readonly fromSequence: number
+  readonly from: LaneMarks
+  readonly routedFrom?: number
   readonly createdAt: number
   readonly identifier?: number
   readonly isNoLocal?: boolean

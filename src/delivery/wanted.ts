@@ -44,7 +44,7 @@ export function wantedBy(
 
 /** Whether a subscription may have a message at all: not its own with No Local, none of before it began. */
 export function isFor(subscription: Subscription, message: Message): boolean {
-  const { session, qos, fromSequence, isNoLocal } = subscription
+  const { session, qos, from, isNoLocal } = subscription
   if (isNoLocal && message.publisher === session.clientId) return false // [MQTT-3.8.3-3]
-  return qos === 0 || message.sequence === 0 || message.sequence > fromSequence
+  return qos === 0 || message.sequence === 0 || !from.covers(message.sequence)
 }

@@ -6,6 +6,7 @@ import { ByteReader, ByteWriter } from '../wire/bytes.ts'
 import { Message } from '../wire/message.ts'
 import { Deadlines } from './deadlines.ts'
 import { isJournaled } from './publisher.ts'
+import type { Shared } from './shared.ts'
 
 /** Rule for changing the row: a new layout gets a new version; this one is read for ever. */
 const WILL_VERSION = 1
@@ -38,6 +39,8 @@ export interface WillsOptions {
   readonly log: Logger
   /** A client whose connection ended with the server has so long to come back. */
   readonly graceMs: number
+  /** Gives ids where several servers share the store; null for a server that is alone. */
+  readonly shared: Pick<Shared, 'willId'> | null
   /** Publishes a will; resolves when it is stored, or will never be. */
   publish(will: Will): Promise<void>
 }
@@ -71,9 +74,9 @@ export class Wills {
   }
 
   /** Makes a will; it counts once its {@link changes} are stored and it was {@link enter}ed. */
-  make(clientId: string, { delaySeconds, message }: WillRequest): Will {
+  async make(clientId: string, { delaySeconds, message }: WillRequest): Promise<Will> {
     return {
-      willId: this.#nextWillId++,
+      willId: (await this.#options.shared?.willId()) ?? this.#nextWillId++,
       clientId,
       delaySeconds,
       message,
@@ -85,6 +88,7 @@ export class Wills {
 
   /** The rows of a new will. */
   changes(will: Will): StateChange[] {
+    if (this.#options.shared) return [rowOf(will)]
     return [rowOf(will), { table: 'meta', key: 'wills', row: { next: this.#nextWillId } }]
   }
 
@@ -119,6 +123,15 @@ export class Wills {
   /** The client is back with its session in time: what was waiting is not sent. [MQTT-3.1.3-9] */
   resumed(clientId: string): void {
     for (const will of [...(this.#pending.get(clientId) ?? [])]) this.#end(will)
+  }
+
+  /** The client goes on at another server, and so do its wills. */
+  evict(clientId: string): void {
+    for (const will of [...(this.#pending.get(clientId) ?? [])]) {
+      will.isOver = true
+      this.#forget(will)
+      this.#byId.delete(will.willId)
+    }
   }
 
   /** The session has ended: what was waiting is sent now. [MQTT-3.1.2-8] */

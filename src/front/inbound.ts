@@ -210,6 +210,7 @@ export class Inbound implements Receipt, InboundWaiter {
     countAccepted(this.#context.counters, route.counter, this.#context.clock.now())
     const message = new Message(bytes, start, end - start, this.#connection.isV5)
     message.publisher = this.#connection.clientId
+    this.#context.fanOut.elsewhere?.(message)
     this.#context.fanOut.publish(route, message, outlet =>
       this.#context.pacing.crowded(this.#connection, outlet)
     )

@@ -4,6 +4,7 @@ import type { Session } from '../delivery/session.ts'
 import { isDirect } from '../delivery/subscription.ts'
 import type { SubscribeRequest } from '../delivery/subscriptions.ts'
 import { QueueError } from '../errors.ts'
+import { LaneMarks } from '../lane.ts'
 import { filterProblem } from '../topic.ts'
 import { type PacketCursor, protocolError } from '../wire/cursor.ts'
 import { subscriptionAck } from '../wire/packets.ts'
@@ -134,7 +135,8 @@ function sendRetained(
   const known = session.retained.findIndex(feed => feed.subscription.filter === filter)
   if (known >= 0) session.retained.splice(known, 1)
   if (retained.size === 0) return
-  const through = existed ? journal.headSequence : subscription.fromSequence
+  const through = new LaneMarks((existed ? journal.heads : subscription.from).all())
+  through.raise(subscription.routedFrom)
   session.retained.push(new RetainedFeed(subscription, through, retained.match(filter)))
 }
 

@@ -104,3 +104,22 @@ export class BatchBuilder {
     this.#at = 0
   }
 }
+
+/** A batch with other streams in its records; those of messages for which there is no answer stay as they are. */
+export function rerouted(
+  batch: SealedBatch,
+  routeAgain: (pending: Pending) => Pick<AppendFields, 'route' | 'streamIds'> | null
+): SealedBatch {
+  const builder = new BatchBuilder()
+  for (const pending of batch.messages) {
+    const { message, receipt, token } = pending
+    const { bytes, offset, length, isV5, expiresAt, origin, originId, publisher } = message
+    const fields = {
+      ...{ expiresAt, isV5, origin, originId, publisherId: publisher, publisher: Buffer.from(publisher) },
+      ...{ header: bytes[offset]!, packet: bytes, from: offset, to: offset + length },
+      ...(routeAgain(pending) ?? { route: pending.route, streamIds: pending.streamIds })
+    }
+    builder.add(fields, message.sequence, message.acceptedAt, receipt, token)
+  }
+  return builder.seal()
+}

@@ -1,5 +1,6 @@
-import { type Clock, monotonicMs } from '../clock.ts'
+import { type Clock, monotonicMs, type Timer } from '../clock.ts'
 import { errorText, QueueError, systemCode } from '../errors.ts'
+import { LaneMarks, laneOf } from '../lane.ts'
 import type { Logger } from '../log.ts'
 import type { LaneStore } from '../store/store.ts'
 import type { Message } from '../wire/message.ts'
@@ -23,12 +24,19 @@ export interface JournalOptions {
   readonly cacheBytes: number
   /** Above this many bytes waiting for the store, publishers are held back. */
   readonly maxPendingBytes: number
+  /** A commit that takes longer lets publishers wait no more: they are refused until it is over. Left out: no limit. */
+  readonly commitTimeoutMs?: number
+  /** Asked for each batch right before its commit: what other servers have changed meanwhile may change its records. */
+  readonly prepare?: (batch: SealedBatch) => Promise<SealedBatch>
 }
 
 /** What the journal tells the core. */
 export interface JournalListener {
-  /** Called for each message in sequence, once it is durable, before its receipt. */
-  committed(pending: Pending): void
+  /**
+   * Called for each message in sequence, once it is durable, before its receipt.
+   * @param isOrphan its publisher was refused meanwhile, and may send it again.
+   */
+  committed(pending: Pending, isOrphan: boolean): void
   /** There is room again after {@link Journal.isFull}. */
   hasRoom(): void
   /** A batch is on stable storage; called before its messages are committed. */
@@ -41,7 +49,8 @@ export interface JournalListener {
  */
 export class Journal {
   readonly #options: JournalOptions
-  readonly #tail: Tail
+  /** Newest messages, by lane. */
+  readonly #tails: Tail[] = []
   readonly #blocks: BlockCache
   readonly #loading = new Map<number, Promise<void>>()
   #listener: JournalListener = { committed() {}, hasRoom() {} }
@@ -56,9 +65,18 @@ export class Journal {
   #isArmed = false
   #isClosed = false
   #failure: QueueError | null = null
+  /** While a commit takes too long: why publishers are refused. */
+  #away: QueueError | null = null
+  /** Of the batch that is being committed the publishers were refused. */
+  #isOrphaned = false
+  #overdue: Timer | null = null
+  readonly #lane: number
+  /** Newest durable message of each lane, as far as they are known here. */
+  readonly #heads = new LaneMarks()
   #appended: number
   #committed: number
   #idle: (() => void)[] = []
+  #settling: { readonly last: number; readonly resolve: () => void }[] = []
   /** Commits since the start. */
   commits = 0
   /** Messages refused since the start because the store did not take them. */
@@ -66,10 +84,11 @@ export class Journal {
 
   constructor(options: JournalOptions) {
     this.#options = options
-    this.#tail = new Tail(options.cacheBytes / 2)
+    this.#lane = laneOf(options.nextSequence)
     this.#blocks = new BlockCache(options.cacheBytes / 2)
     this.#appended = options.nextSequence - 1
     this.#committed = this.#appended
+    this.#heads.set(this.#committed)
   }
 
   set listener(listener: JournalListener) {
@@ -81,6 +100,24 @@ export class Journal {
     if (nextSequence <= this.#appended) return
     this.#appended = nextSequence - 1
     this.#committed = this.#appended
+    this.#heads.set(this.#committed)
+  }
+
+  /** The lane that it appends to. */
+  get lane(): number {
+    return this.#lane
+  }
+
+  /** Newest durable message of each lane, those of other servers as far as they were {@link followed}. */
+  get heads(): LaneMarks {
+    return this.#heads
+  }
+
+  /** A lane of another server is read up to here. @param messages what it had since the last call, ascending. */
+  followed(headSequence: number, messages: readonly Message[]): void {
+    const lane = laneOf(headSequence)
+    for (const message of messages) this.#tail(lane).push(message)
+    this.#heads.set(headSequence)
   }
 
   /** Sequence of the last message on stable storage. */
@@ -98,9 +135,9 @@ export class Journal {
     return this.#pendingBytes > this.#options.maxPendingBytes
   }
 
-  /** Why nothing is accepted any more; null while all is well. */
+  /** Why nothing is accepted at this moment, or any more; null while all is well. */
   get failure(): QueueError | null {
-    return this.#failure
+    return this.#failure ?? this.#away
   }
 
   /**
@@ -108,7 +145,7 @@ export class Journal {
    * during this call unless the journal has failed or is closed.
    */
   append(fields: AppendFields, receipt: Receipt, token: number): void {
-    if (this.#failure || this.#isClosed) {
+    if (this.#failure || this.#away || this.#isClosed) {
       this.#refuseLate(fields, receipt, token)
       return
     }
@@ -131,7 +168,7 @@ export class Journal {
 
   /** The message; `null` when it is gone for good; `undefined` when it must be loaded first. */
   get(sequence: number): Message | null | undefined {
-    return this.#tail.get(sequence) ?? this.#blocks.get(sequence)
+    return this.#tails[laneOf(sequence)]?.get(sequence) ?? this.#blocks.get(sequence)
   }
 
   /**
@@ -155,10 +192,22 @@ export class Journal {
     return this.get(sequence) ?? null
   }
 
+  /** Nothing is accepted any more, for a reason that did not come up in a commit. */
+  fail(error: QueueError): void {
+    this.#failure ??= error
+  }
+
   /** Resolves when everything appended has been committed or refused. */
   drained(): Promise<void> {
     if (!this.#hasWork()) return Promise.resolve()
     return new Promise(resolve => this.#idle.push(resolve))
+  }
+
+  /** Resolves when everything appended so far has been committed or refused; what comes meanwhile is not waited for. */
+  settled(): Promise<void> {
+    const last = this.#appended
+    if (this.#committed >= last || !this.#hasWork()) return Promise.resolve()
+    return new Promise(resolve => this.#settling.push({ last, resolve }))
   }
 
   /** Refuses whatever is appended from now on; resolves when the rest is stored. */
@@ -179,27 +228,71 @@ export class Journal {
     }
     this.#isBusy = true
     this.commits++
+    const { prepare, clock, commitTimeoutMs } = this.#options
+    if (commitTimeoutMs) this.#overdue = clock.after(commitTimeoutMs, () => this.#orphan(batch))
+    if (!prepare) this.#commit(batch, batch)
+    else {
+      prepare(batch).then(
+        prepared => this.#commit(batch, prepared),
+        (error: unknown) => this.#refuse(batch, error)
+      )
+    }
+  }
+
+  /** @param asAppended the batch before it was prepared. */
+  #commit(asAppended: SealedBatch, batch: SealedBatch): void {
     const startedMs = monotonicMs()
     this.#options.lane.commit(batch).then(
       () => {
         this.#listener.stored?.(batch, monotonicMs() - startedMs)
-        this.#release(batch)
+        this.#release(batch, asAppended.bytes)
       },
       (error: unknown) => this.#refuse(batch, error)
     )
   }
 
-  #release(batch: SealedBatch): void {
+  #release(batch: SealedBatch, pendingBytes: number): void {
     this.#isBusy = false
-    this.#pendingBytes -= batch.bytes
+    this.#pendingBytes -= pendingBytes
+    const isOrphan = this.#finish()
+    const tail = this.#tail(this.#lane)
     for (const pending of batch.messages) {
       this.#committed = pending.message.sequence
-      this.#tail.push(pending.message)
-      this.#listener.committed(pending)
-      pending.receipt.accepted(pending)
+      this.#heads.set(this.#committed)
+      tail.push(pending.message)
+      this.#listener.committed(pending, isOrphan)
+      if (!isOrphan) pending.receipt.accepted(pending)
     }
     this.#giveRoom()
     this.#commitNext()
+    this.#settle()
+  }
+
+  /** The store has answered. @returns whether the publishers of the batch have been refused. */
+  #finish(): boolean {
+    const isOrphan = this.#isOrphaned
+    this.#overdue?.cancel()
+    this.#overdue = null
+    this.#isOrphaned = false
+    if (this.#away) this.#options.log.warn({}, 'the store answers again: publishes are accepted')
+    this.#away = null
+    return isOrphan
+  }
+
+  /**
+   * The commit of a batch takes too long. Whether it will be stored is not known, so its sequences stay taken; its publishers,
+   * and those behind, are refused.
+   */
+  #orphan(batch: SealedBatch): void {
+    const detail = { problem: `no answer for ${this.#options.commitTimeoutMs} ms` }
+    const away = new QueueError('QUEUE_STORE_AWAY', { detail })
+    this.#away = away
+    this.#isOrphaned = true
+    this.#options.log.error({ err: away, code: away.code }, `publishes are refused: ${away.message}`)
+    const last = batch.messages.at(-1)?.message.sequence ?? this.#committed
+    this.#refuseAll(batch.messages, away, last)
+    this.#pendingBytes = batch.bytes
+    this.#giveRoom()
   }
 
   /**
@@ -208,15 +301,17 @@ export class Journal {
    */
   #refuse(batch: SealedBatch, cause: unknown): void {
     this.#isBusy = false
+    const isOrphan = this.#finish()
     const error =
       cause instanceof QueueError
         ? cause
         : new QueueError('QUEUE_STORE_FAILED', { cause, detail: { problem: errorText(cause) } })
     if (error.code !== 'QUEUE_STORE_FULL') this.#failure = error
     this.#options.log.error({ err: error, code: error.code }, `publishes are refused: ${error.message}`)
-    this.#refuseAll(batch.messages, error)
+    this.#refuseAll(isOrphan ? [] : batch.messages, error, this.#committed)
     this.#giveRoom()
     this.#commitNext()
+    this.#settle()
   }
 
   /** Refuses one message; those before it may still be on their way. */
@@ -224,17 +319,30 @@ export class Journal {
     this.#aside ??= new BatchBuilder()
     this.#aside.add(fields, 0, this.#options.clock.now(), receipt, token)
     this.refused++
-    const error = this.#failure ?? new QueueError('QUEUE_SERVER_STOPPING')
+    const error = this.failure ?? new QueueError('QUEUE_SERVER_STOPPING')
     for (const pending of this.#aside.clear()) receipt.refused(pending, error)
   }
 
-  #refuseAll(first: readonly Pending[], error: Error): void {
+  /** @param appended the sequence behind which others are given out again. */
+  #refuseAll(first: readonly Pending[], error: Error, appended: number): void {
     const refused = [...first, ...this.#sealed.flatMap(batch => batch.messages), ...this.#builder.clear()]
     this.#sealed = []
     this.#pendingBytes = 0
-    this.#appended = this.#committed
+    this.#appended = appended
     this.refused += refused.length
     for (const pending of refused) pending.receipt.refused(pending, error)
+  }
+
+  #tail(lane: number): Tail {
+    return (this.#tails[lane] ??= new Tail(this.#options.cacheBytes / 2))
+  }
+
+  #settle(): void {
+    if (this.#settling.length === 0) return
+    const isOver = ({ last }: { last: number }) => this.#committed >= last || !this.#hasWork()
+    const over = this.#settling.filter(isOver)
+    this.#settling = this.#settling.filter(one => !over.includes(one))
+    for (const { resolve } of over) resolve()
   }
 
   #giveRoom(): void {

@@ -25,6 +25,8 @@ export interface Route<R extends Reader> extends Routed {
   readonly queue: string
   /** Whether one of the durable streams has a filter whose first level is a wildcard. */
   readonly isWild: boolean
+  /** The {@link Router.version} of which it is. */
+  readonly version: number
 }
 
 /** Distinct filters, and which of them a topic matches. */
@@ -36,15 +38,28 @@ export class Router<R extends Reader> {
   readonly #byId = new Map<number, Stream<R>>()
   #routes = new Map<string, Route<R>>()
   readonly #maxTopicLevels: number
+  readonly #isShared: boolean
   #nextStreamId = 1
+  /** Of streams that have no row, where a store that is shared gives the ids. */
+  #nextOwnId = -1
+  #version = 0
 
-  /** @param maxTopicLevels topics and filters with more levels are refused. */
-  constructor(maxTopicLevels: number) {
+  /**
+   * @param maxTopicLevels topics and filters with more levels are refused.
+   * @param isShared whether the store gives the ids of streams with rows, because several servers share it.
+   */
+  constructor(maxTopicLevels: number, isShared = false) {
     this.#maxTopicLevels = maxTopicLevels
+    this.#isShared = isShared
   }
 
   get maxTopicLevels(): number {
     return this.#maxTopicLevels
+  }
+
+  /** Grows when a stream of other servers comes up: what was routed before must be routed again. */
+  get version(): number {
+    return this.#version
   }
 
   get streams(): Iterable<Stream<R>> {
@@ -63,8 +78,12 @@ export class Router<R extends Reader> {
   /** The stream of a legal filter, made when there is none. It matches nothing before {@link activate}. */
   stream(filter: string, streamId?: number): Stream<R> {
     const known = this.#byFilter.get(filter)
+    if (known && streamId !== undefined) this.#renumber(known, streamId)
     if (known) return known
-    const stream = new Stream<R>(streamId ?? this.#nextStreamId, filter)
+    const stream = new Stream<R>(
+      streamId ?? (this.#isShared ? this.#nextOwnId-- : this.#nextStreamId),
+      filter
+    )
     this.reserveId(stream.streamId)
     this.#byFilter.set(filter, stream)
     this.#byId.set(stream.streamId, stream)
@@ -77,10 +96,31 @@ export class Router<R extends Reader> {
     this.#routes.clear()
   }
 
+  /** A stream that sessions of other servers may read: messages are marked with it from now on. */
+  share({ filter, streamId }: { readonly filter: string; readonly streamId: number }): void {
+    const known = this.#byFilter.get(filter)
+    if (known?.isShared && known.streamId === streamId) return
+    const stream = this.stream(filter, streamId)
+    stream.isShared = true
+    this.#version++
+    this.activate(stream)
+  }
+
+  /** Nobody reads these streams any more, here or elsewhere. */
+  unshare(streamIds: readonly number[]): void {
+    for (const streamId of streamIds) {
+      const stream = this.#byId.get(streamId)
+      if (!stream || stream.durable.size > 0) continue
+      stream.isShared = false
+      this.release(stream)
+    }
+  }
+
   /** A stream that lost a subscription: it is taken out with the last one. */
   release(stream: Stream<R>): void {
     this.#routes.clear()
-    if (stream.subscribers > 0) return
+    if (stream.durable.size === 0) stream.forget()
+    if (stream.subscribers > 0 || stream.isShared) return
     this.#tree.delete(stream.filter)
     this.#byFilter.delete(stream.filter)
     this.#byId.delete(stream.streamId)
@@ -107,7 +147,7 @@ export class Router<R extends Reader> {
     if (known) return known
     assertTopic(topic, this.#maxTopicLevels)
     const streams = this.#tree.match(topic)
-    const durable = streams.filter(stream => stream.durable.size > 0)
+    const durable = streams.filter(stream => stream.durable.size > 0 || stream.isShared)
     const streamIds = durable.map(stream => stream.streamId)
     const route = {
       topic,
@@ -117,11 +157,21 @@ export class Router<R extends Reader> {
       replayedIds: [REPLAY_STREAM, ...streamIds],
       counter: this.counters.counter(topic),
       queue: splitTopic(topic).queue,
+      version: this.#version,
       isWild: durable.some(({ filter }) => isWild(splitTopic(filter).queue))
     }
     if (topic.length > MAX_COUNTED_LENGTH) return route
     if (this.#routes.size >= MAX_CACHED_TOPICS) this.#routes.clear()
     this.#routes.set(topic, route)
     return route
+  }
+
+  #renumber(stream: Stream<R>, streamId: number): void {
+    if (stream.streamId === streamId) return
+    this.#byId.delete(stream.streamId)
+    stream.streamId = streamId
+    this.#byId.set(streamId, stream)
+    this.reserveId(streamId)
+    this.#routes.clear()
   }
 }

@@ -67,13 +67,15 @@ export class SequenceList {
     return this.at(this.indexAfter(sequence - 1)) === sequence
   }
 
-  /** Forgets entries up to `sequence`, as far as whole chunks go. */
-  trimThrough(sequence: number): void {
+  /** Forgets entries up to `sequence`, as far as whole chunks go. @returns the last one forgotten; 0: none. */
+  trimThrough(sequence: number): number {
     const chunks = Math.floor((this.indexAfter(sequence) - this.#first) / CHUNK)
-    if (chunks === 0) return
+    if (chunks === 0) return 0
+    const last = this.at(this.#first + chunks * CHUNK - 1) ?? 0
     this.#chunks.splice(0, chunks)
     this.#expired.splice(0, chunks)
     this.#first += chunks * CHUNK
+    return last
   }
 
   /** Puts ascending sequences in front of all others, which are higher; indexes change. */

@@ -122,8 +122,10 @@ export interface LaneBlock {
 export interface Owed {
   /** Of this stream in a lane, everything above the answer is owed. It answers for every id, also for one not known to anybody. */
   above(streamId: number, lane?: number): number
-  /** How far this server has followed a lane: above it, all is owed. Left out: it has only its own. */
-  readonly heads?: readonly LaneRow[]
+  /** How far this server has followed the lanes, one sequence of each: above it, all is owed. */
+  readonly heads?: readonly number[]
+  /** The streams that durable subscriptions here read; with the answers of `above` by lane where they are below the head. */
+  readonly streams?: ReadonlyMap<number, ReadonlyMap<number, number>>
   /** Sequences that were sent and not acked, ascending. */
   readonly pending: readonly number[]
 }

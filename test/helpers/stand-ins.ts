@@ -34,15 +34,15 @@ export function visitor(looks: Partial<NoteVisitor>): NoteVisitor {
 /** What a checkpoint writes besides cursors, all of it empty. */
 export function emptyTables(state: StateStore) {
   const wills = new Wills({
-    ...{ state, clock: systemClock, log: silentLog, graceMs: 0 },
+    ...{ state, clock: systemClock, log: silentLog, shared: null, graceMs: 0 },
     publish: () => Promise.resolve()
   })
-  const retained = new Retained({ state, clock: systemClock })
+  const retained = new Retained({ state, clock: systemClock, isShared: false })
   return {
     counters: new TopicCounters(),
     retained,
     wills,
-    mark: new ReplayMark(new Map()),
+    mark: new ReplayMark(new Map(), 0),
     headSequence: () => 0
   }
 }

@@ -31,7 +31,7 @@ test('a count over filters is that of the messages that some filter matches and 
         for (const [i, topic] of topics.entries()) if (tree.match(topic).length > 0) sequences.push(i + 1)
         for (const sequence of expired) sequences.expire(sequence)
         sequences.trimThrough(0)
-        return { filter, sequences, low }
+        return { filter, lane: 0, sequences, low }
       })
       const wanted = topics.flatMap((topic, i) => {
         const isOwed = Object.entries(lows).some(([filter, low]) => {

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { decodeCursor, encodeCursor } from '../../src/delivery/cursor.ts'
 import { Inflight, packetIdOf } from '../../src/delivery/inflight.ts'
 import { Session } from '../../src/delivery/session.ts'
+import { laneStart } from '../../src/lane.ts'
 import { ByteReader, ByteWriter } from '../../src/wire/bytes.ts'
 import { idleHost } from '../helpers/stand-ins.ts'
 
@@ -77,15 +78,18 @@ test('a cursor reads as it was written', t => {
   const id = fc.tuple(fc.integer({ min: 1, max: 65_535 }), fc.integer({ min: 1, max: 2 ** 48 }))
   const inbound = fc.uniqueArray(id, { maxLength: 50, selector: ([packetId]) => packetId })
   const property = fc.property(
-    whole,
+    fc.uniqueArray(fc.tuple(fc.nat(255), fc.integer({ min: 1, max: 2 ** 40 - 1 })), {
+      selector: ([lane]) => lane
+    }),
     whole,
     fc.nat(20_000),
     pending,
     inbound,
-    (frontier, reserved, suspects, entries, ids) => {
+    (places, reserved, suspects, entries, ids) => {
       const host = idleHost
       const session = new Session({ clientId: 'c', sessionId: 1, createdAt: 0, expirySeconds: null }, host)
-      session.frontier = frontier
+      const frontiers = places.map(([lane, number]) => laneStart(lane) + number).sort((a, b) => a - b)
+      for (const frontier of frontiers) session.frontiers.set(frontier)
       session.requestedCounter = reserved
       session.suspects = suspects
       const sorted = entries.sort(([a], [b]) => a - b)
@@ -93,7 +97,7 @@ test('a cursor reads as it was written', t => {
       for (const [packetId, sequence] of ids) session.inbound.restore(packetId, sequence)
       const cursor = decodeCursor(encodeCursor(session))
       const expected = {
-        frontier,
+        frontiers,
         nextCounter: (sorted.at(-1)?.[0] ?? -1) + 1,
         reservedCounter: reserved,
         suspects,
