@@ -26,6 +26,8 @@ export interface Assembly {
   readonly core: Core
   readonly ready: readonly ReadyPlugin[]
   readonly events: Events
+  /** Resolves when the other brokers have taken this one for dead: it must start anew. Never without others. */
+  readonly fenced: Promise<QueueError>
 }
 
 /**
@@ -50,10 +52,18 @@ export async function assemble(
     own ? [{ plugin: name, gates: own }] : []
   )
   beforeCore()
-  const opened = await Core.open({ store, settings, clock, log, events, gates, aedes })
+  const bus = ready.find(({ parts }) => parts.bus)?.parts.bus
+  let isFenced: (error: QueueError) => void = () => {}
+  const fenced = new Promise<QueueError>(resolve => {
+    isFenced = resolve
+  })
+  const opened = await Core.open({
+    ...{ store, settings, clock, log, events, gates, aedes, bus },
+    fenced: error => isFenced(error)
+  })
   closers.push(() => opened.close())
   core = opened
-  return { core: opened, ready, events }
+  return { core: opened, ready, events, fenced }
 }
 
 /** Tells the plugins that the server listens. @throws QueueError QUEUE_PLUGIN_INVALID, which names the plugin */

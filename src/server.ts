@@ -6,6 +6,7 @@ import { type Clock, systemClock } from './clock.ts'
 import type { Settings } from './config/settings.ts'
 import type { Control, MessagePublisher } from './control.ts'
 import type { Directory } from './directory.ts'
+import type { QueueError } from './errors.ts'
 import type { ServerEvents } from './events.ts'
 import type { Readiness } from './http/health.ts'
 import { createHttp, type Http, type ListenAddress } from './http/http.ts'
@@ -37,6 +38,8 @@ export interface QueueServer {
   readonly control: Control
   readonly publisher: MessagePublisher
   readonly events: ServerEvents
+  /** Resolves when the other brokers on its store have taken this one for dead: it must be stopped and started anew. */
+  readonly fenced: Promise<QueueError>
   /** Stops accepting, acks what was accepted, stores everything, closes. May be called twice. */
   stop(): Promise<void>
 }
@@ -69,7 +72,7 @@ async function start(
   const parts = { settings, plugins, log, clock, pluginsOrigin }
   let http: Http | undefined
   let isStarted = false
-  const { core, ready, events } = await assemble(parts, closers, () => {
+  const { core, ready, events, fenced } = await assemble(parts, closers, () => {
     closers.push(async () => http?.close())
   })
   const opening = createHttp({
@@ -95,7 +98,7 @@ async function start(
   const { broker, directory, messages, control, publisher } = core
   return {
     ...{ mqttAddress, httpAddress, aedesVersion: broker.aedesVersion, aedes: broker.aedes },
-    ...{ directory, messages, control, publisher, events, stop }
+    ...{ directory, messages, control, publisher, events, fenced, stop }
   }
 }
 

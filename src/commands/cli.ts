@@ -7,6 +7,7 @@ import { type Command, CommandError, EXIT } from './command.ts'
 import { configCommand } from './config.ts'
 import { messageCommand } from './message.ts'
 import { messagesCommand } from './messages.ts'
+import { migrateCommand } from './migrate.ts'
 import { type PluginCommands, pluginCommands } from './plugin-commands.ts'
 import { publishCommand } from './publish.ts'
 import { queuesCommand } from './queues.ts'
@@ -31,7 +32,8 @@ export const COMMANDS: readonly Command[] = [
   attachCommand,
   detachCommand,
   purgeCommand,
-  endCommand
+  endCommand,
+  migrateCommand
 ]
 
 const NAMES = COMMANDS.map(command => command.usage.split(' ')[0] ?? '')

@@ -21,6 +21,8 @@ export interface RunningServer {
   readonly mqttAddress: Address
   readonly httpAddress: Address
   readonly aedesVersion: string
+  /** Resolves when it must be stopped and started anew; left out: never. */
+  readonly fenced?: Promise<Error>
   /** Stops accepting, writes out what is pending, and releases everything. */
   stop(): Promise<void>
 }
@@ -69,28 +71,33 @@ export async function serve({ createServer, ...options }: ServeOptions): Promise
   process.stdout.on('error', () => {}) // a closed terminal must not stop the server
   endOnFault(log, culprit)
   const signal = firstSignal()
-  const server = await createServer(options).catch(error => {
-    throw explainStartFailure(error, settings)
-  })
-  try {
-    const { mqttAddress: mqtt, httpAddress: http, aedesVersion } = server
-    const addresses = { mqtt, http }
-    const isGuarded = plugins.some(plugin => plugin.name === 'auth')
-    writeLine(
-      firstScreen(
-        { settings, ...addresses, aedesVersion, version: packageVersion(), isGuarded },
-        isColoured()
-      )
-    )
-    readyFile.write(addresses)
-    writeLine(`${await signal}: stopping. A second one ends at once.`)
-  } finally {
-    readyFile.remove()
-    await stop(server)
+  for (let settingsNow = settings; ; ) {
+    const server = await createServer({ ...options, settings: settingsNow }).catch(error => {
+      throw explainStartFailure(error, settings)
+    })
+    const { mqttAddress: mqtt, httpAddress: http, aedesVersion, fenced = never } = server
+    let end: NodeJS.Signals | Error
+    try {
+      const isGuarded = plugins.some(plugin => plugin.name === 'auth')
+      const facts = { settings, mqtt, http, aedesVersion, version: packageVersion(), isGuarded }
+      writeLine(firstScreen(facts, isColoured()))
+      readyFile.write({ mqtt, http })
+      end = await Promise.race([signal, fenced])
+      if (typeof end === 'string') writeLine(`${end}: stopping. A second one ends at once.`)
+    } finally {
+      readyFile.remove()
+      await stop(server)
+    }
+    if (typeof end === 'string') break
+    log.error({ err: end }, `starting anew: ${errorText(end)}`)
+    // whoever knows its ports finds it where it was
+    settingsNow = { ...settings, mqttPort: mqtt.port, httpPort: http.port }
   }
   writeLine('Stopped; everything accepted is stored.')
   return EXIT.done
 }
+
+const never = new Promise<Error>(() => {})
 
 async function stop(server: RunningServer): Promise<void> {
   try {

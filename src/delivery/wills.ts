@@ -254,7 +254,7 @@ function rowOf(will: Will): StateChange {
     .number(message.isV5 ? 1 : 0)
     .number(id.length)
   const packet = message.bytes.subarray(message.offset, message.offset + message.length)
-  return { table: 'will', key: willId, row: Buffer.concat([head.take(), id, packet]) }
+  return { table: 'will', key: willId, clientId, row: Buffer.concat([head.take(), id, packet]) }
 }
 
 function decodeWill(willId: number, row: Buffer): Will {

@@ -220,7 +220,13 @@ export type StateChange =
       /** Where several servers share the store: the row counts only if the one that is there has a lower order. */
       readonly order?: RetainedOrder
     }
-  | { readonly table: 'will'; readonly key: number; readonly row: Buffer | null }
+  | {
+      readonly table: 'will'
+      readonly key: number
+      readonly row: Buffer | null
+      /** Whose will it is: it goes with the session from one server to another. */
+      readonly clientId?: string
+    }
   | { readonly table: 'topic'; readonly key: string; readonly row: Buffer | null }
 
 /** Which of two retained messages of a topic is the later one: by time, then by sequence. */
