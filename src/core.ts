@@ -81,8 +81,9 @@ export class Core {
 
   /** Opens the store, recovers the sessions, starts Aedes. @throws QueueError of the store */
   static async open(asked: CoreOptions): Promise<Core> {
-    const options = { ...asked, events: asked.events ?? new Events(asked.log) }
-    const { store, settings, log, events, aedes } = options
+    const settings = fittingStore(asked.settings, asked.store)
+    const options = { ...asked, settings, events: asked.events ?? new Events(asked.log) }
+    const { store, log, events, aedes } = options
     const contents = await store.open()
     let core: Core | undefined
     try {
@@ -135,6 +136,13 @@ export class Core {
     await this.#member?.leave()
     await store.close()
   }
+}
+
+/** A packet that the store could not take is refused when it comes. */
+function fittingStore(settings: Settings, { maxMessageBytes = Number.POSITIVE_INFINITY }: Store): Settings {
+  return maxMessageBytes >= settings.maxPacketBytes
+    ? settings
+    : { ...settings, maxPacketBytes: maxMessageBytes }
 }
 
 /** This server among others, where the store is shared. */

@@ -25,6 +25,15 @@ export class Place implements Waiting {
     return this.read()
   }
 
+  /**
+   * Looks at the present place, after something was added. Another server may have accepted it before there was the
+   * subscription, and it is read here only now. False when nothing is to be sent.
+   */
+  find(): boolean {
+    if (!this.read()) return false
+    return this.next > this.subscription.lowSequence(this.feed.lane) || this.seek()
+  }
+
   /** Steps to the next message; false when there is none. */
   advance(): boolean {
     this.position++

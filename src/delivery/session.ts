@@ -140,7 +140,8 @@ export class Session {
 
   /** A subscription that was at the end of its stream has a message. */
   arrived(place: Place): void {
-    if (place.read()) this.merge.push(place)
+    if (place.find()) this.merge.push(place)
+    else place.feed.waiting.add(place)
     this.wake()
   }
 

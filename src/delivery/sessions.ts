@@ -217,8 +217,9 @@ export class Sessions implements SessionHost {
     const { journal, notes, wills } = this.#options
     this.#byClient.get(clientId)?.outlet?.takenOver()
     return this.#serial.run(clientId, async () => {
-      // what the connection has published is on its way still
+      // what the connection has published is on its way still, and so may be its will
       await journal.settled()
+      await wills.evict(clientId)
       await notes.drained()
       const session = this.#byClient.get(clientId)
       if (session && !session.outlet && session.isPersistent) {
@@ -227,7 +228,6 @@ export class Sessions implements SessionHost {
         await this.#write([row, rows.cursorChange(session, encodeCursor(session))])
         this.#evict(session)
       }
-      wills.evict(clientId)
     })
   }
 

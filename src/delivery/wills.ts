@@ -56,6 +56,8 @@ export class Wills {
   readonly #pending = new Map<string, Set<Will>>()
   /** Over since the last checkpoint. */
   #gone = new Set<number>()
+  /** What is being published, by client id. */
+  readonly #sending = new Map<string, Set<Promise<void>>>()
   readonly #deadlines: Deadlines<Will>
   #nextWillId = 1
 
@@ -125,8 +127,9 @@ export class Wills {
     for (const will of [...(this.#pending.get(clientId) ?? [])]) this.#end(will)
   }
 
-  /** The client goes on at another server, and so do its wills. */
-  evict(clientId: string): void {
+  /** The client goes on at another server, and so do its wills; resolves when none of them is on its way here. */
+  async evict(clientId: string): Promise<void> {
+    await Promise.allSettled(this.#sending.get(clientId) ?? [])
     for (const will of [...(this.#pending.get(clientId) ?? [])]) {
       will.isOver = true
       this.#forget(will)
@@ -203,7 +206,15 @@ export class Wills {
 
   #send(will: Will): void {
     this.#forget(will)
-    this.#publish(will).then(
+    const sending = this.#publish(will)
+    const under = this.#sending.get(will.clientId) ?? new Set()
+    this.#sending.set(will.clientId, under.add(sending))
+    const over = () => {
+      under.delete(sending)
+      if (under.size === 0) this.#sending.delete(will.clientId)
+    }
+    sending.then(over, over)
+    sending.then(
       () => this.#end(will),
       (cause: unknown) => {
         const { log, clock } = this.#options

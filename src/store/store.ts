@@ -24,6 +24,8 @@ export interface Store {
   readonly notes: NoteStore
   /** Present when several servers may share it. */
   readonly cluster?: ClusterStore
+  /** Largest message that it takes, its packet in bytes; left out: any. */
+  readonly maxMessageBytes?: number
   /** Why it cannot be reached at this moment; null or left out while all is well. It comes back by itself. */
   readonly problem?: QueueError | null
   /** Writes out what is pending, marks the stop as clean, releases everything. The core has checkpointed before. */
