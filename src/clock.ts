@@ -17,6 +17,12 @@ export function monotonicMs(): number {
   return performance.now()
 }
 
+/** Keeps the process alive, even if it waits for nothing but timers, until it is cancelled. */
+export function keepAlive(): Timer {
+  const timer = setInterval(() => {}, 60_000)
+  return { cancel: () => clearInterval(timer) }
+}
+
 /** The clock of the machine. The only place that reads the system's time or sets its timers. */
 export const systemClock: Clock = {
   now: () => Date.now(),

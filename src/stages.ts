@@ -85,7 +85,7 @@ export function buildStages(parts: StageParts, contents: StoreContents, shared: 
   const own = { store, events, notes, scheduler, sessions, checkpoint, janitor, wills }
   const stages = { ...base, ...own, front: null as Front | null, broker: null as Broker | null }
   journal.listener = {
-    committed: (pending, isOrphan) => accept(stages, pending, isOrphan),
+    committed: pending => accept(stages, pending),
     hasRoom: () => stages.front?.hasRoom(),
     stored: ({ messages, bytes }, durationMs) =>
       events.tell('committed', { messages: messages.length, bytes, durationMs })

@@ -1,4 +1,4 @@
-import { systemClock } from '../clock.ts'
+import { keepAlive, systemClock } from '../clock.ts'
 import type { Settings } from '../config/settings.ts'
 import { errorText } from '../errors.ts'
 import type { Logger } from '../log.ts'
@@ -72,9 +72,12 @@ export async function serve({ createServer, ...options }: ServeOptions): Promise
   endOnFault(log, culprit)
   const signal = firstSignal()
   for (let settingsNow = settings; ; ) {
-    const server = await createServer({ ...options, settings: settingsNow }).catch(error => {
-      throw explainStartFailure(error, settings)
-    })
+    const waiting = keepAlive() // also while nothing happens but the waiting for a store
+    const server = await createServer({ ...options, settings: settingsNow })
+      .catch(error => {
+        throw explainStartFailure(error, settings)
+      })
+      .finally(() => waiting.cancel())
     const { mqttAddress: mqtt, httpAddress: http, aedesVersion, fenced = never } = server
     let end: NodeJS.Signals | Error
     try {

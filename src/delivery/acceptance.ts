@@ -8,11 +8,9 @@ import { type Message, ORIGIN } from '../wire/message.ts'
 import { type Counters, countAccepted } from './counters.ts'
 import type { Expiry } from './expiry.ts'
 import type { FanOut } from './fan-out.ts'
-import type { NoteBook } from './notes.ts'
 import type { QueueIndex } from './queue-index.ts'
 import type { ReplayMark } from './replay.ts'
 import type { Retained } from './retained.ts'
-import type { Sessions } from './sessions.ts'
 import { isDirect, type Subscription } from './subscription.ts'
 import type { Wills } from './wills.ts'
 
@@ -24,8 +22,6 @@ export interface AcceptingStages {
   readonly mark: ReplayMark
   readonly retained: Retained
   readonly wills: Wills
-  readonly sessions: Sessions
-  readonly notes: NoteBook
   readonly expiry: Expiry
   readonly queueIndex: QueueIndex
 }
@@ -34,14 +30,9 @@ export interface AcceptingStages {
  * A message is durable: it enters its streams, goes to those who listen with QoS 0, and what follows from it counts.
  * This runs in the turn of the commit, so that rows made in any later turn know all messages up to the head.
  */
-export function accept(
-  stages: AcceptingStages,
-  { message, route: routed, streamIds }: Pending,
-  isOrphan: boolean
-): void {
+export function accept(stages: AcceptingStages, { message, route: routed, streamIds }: Pending): void {
   const { fanOut, counters, mark, retained, wills } = stages
   const route = routed as Route<Subscription>
-  if (isOrphan && message.origin === ORIGIN.inbound) freeId(stages, message)
   countAccepted(counters, route.counter, message.acceptedAt)
   if (streamIds[0] === REPLAY_STREAM) {
     mark.committed(message.sequence)
@@ -90,10 +81,4 @@ function enter(
   const lane = laneOf(sequence)
   const lists = read.map(stream => stream.openFeed(lane, sequence - 1).sequences)
   expiry.add(expiresAt, sequence, [...lists, ...queueLists])
-}
-
-/** A publisher who was refused may use his packet id again, for this message or another. */
-function freeId({ sessions, notes }: AcceptingStages, { publisher, sequence, originId }: Message): void {
-  const session = sessions.get(publisher)
-  if (session?.sessionId === originId) notes.inboundFree(session, sequence)
 }

@@ -18,6 +18,7 @@ import { Inbound } from './inbound.ts'
 import { type HoldReason, Intake, type IntakeOwner } from './intake.ts'
 import { Outgoing } from './outgoing.ts'
 import { tellConnected, tellEnded, tellFailure } from './peer.ts'
+import { failureCode } from './reason-codes.ts'
 import { subscribe, unsubscribe } from './subscribe.ts'
 
 /** A socket that was ended gets so long to take what is left. */
@@ -255,8 +256,9 @@ export class Connection implements IntakeOwner {
       this.fail(error)
       return
     }
-    const header = qos === 1 ? 0x40 : 0x50
-    this.send(this.#reasoned(error, reason => reasonedAck(header, packetId, error.reasonCode, reason)))
+    const type = qos === 1 ? TYPE.puback : TYPE.pubrec
+    const code = failureCode(type, error.reasonCode)
+    this.send(this.#reasoned(error, reason => reasonedAck(type << 4, packetId, code, reason)))
   }
 
   /** A packet with a reason string, for clients that want one and can take it. [MQTT-3.1.2-29], [MQTT-3.4.2-2] */
@@ -314,7 +316,7 @@ export class Connection implements IntakeOwner {
     this.#reason = known ? error.code : 'failed'
     tellFailure(this, this.#context, error)
     if (this.isV5 && this.#session) {
-      const code = known ? error.reasonCode : 0x80
+      const code = failureCode(TYPE.disconnect, known ? error.reasonCode : 0x80)
       this.endWith(this.#reasoned(error, reason => disconnect(code, reason)))
     }
     this.close()

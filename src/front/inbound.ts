@@ -98,6 +98,11 @@ export class Inbound implements Receipt, InboundWaiter {
     this.#answered()
   }
 
+  /** Exactly once: a client that sends it again is answered for the same message. */
+  waitsOn({ token }: Pending): boolean {
+    return token >> ID_BITS === 2
+  }
+
   stored(packetId: number): void {
     this.#connection.outgoing.ack(PUBREC, packetId)
   }

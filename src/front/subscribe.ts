@@ -7,11 +7,12 @@ import { QueueError } from '../errors.ts'
 import { LaneMarks } from '../lane.ts'
 import { filterProblem } from '../topic.ts'
 import { type PacketCursor, protocolError } from '../wire/cursor.ts'
-import { subscriptionAck } from '../wire/packets.ts'
+import { subscriptionAck, TYPE } from '../wire/packets.ts'
 import { CARRIER, walkProperties } from '../wire/properties.ts'
 import type { Connection } from './connection.ts'
 import type { FrontContext } from './context.ts'
 import { type AskedFilter, readSubscribe } from './read-subscribe.ts'
+import { failureCode } from './reason-codes.ts'
 
 const SUBACK = 0x90
 const UNSUBACK = 0xb0
@@ -174,7 +175,7 @@ async function grant(
       { err: error, clientId: connection.clientId },
       `SUBSCRIBE was refused: ${error.message}`
     )
-    const failure = connection.isV5 ? error.reasonCode : FAILURE_311
+    const failure = connection.isV5 ? failureCode(TYPE.suback, error.reasonCode) : FAILURE_311
     return { asked, codes: codes.map(code => (code > 2 ? code : failure)), existed: new Map() }
   }
 }

@@ -11,6 +11,11 @@ export interface Receipt {
   accepted(pending: Pending): void
   /** It is not stored and will not be. */
   refused(pending: Pending, error: Error): void
+  /**
+   * The store has not answered for long, and whether it will be stored is not known.
+   * @returns true to wait on for one of the other answers; false, or left out: it is refused, and may come twice.
+   */
+  waitsOn?(pending: Pending): boolean
 }
 
 /** A message between append and commit. */

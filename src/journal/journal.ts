@@ -34,9 +34,8 @@ export interface JournalOptions {
 export interface JournalListener {
   /**
    * Called for each message in sequence, once it is durable, before its receipt.
-   * @param isOrphan its publisher was refused meanwhile, and may send it again.
    */
-  committed(pending: Pending, isOrphan: boolean): void
+  committed(pending: Pending): void
   /** There is room again after {@link Journal.isFull}. */
   hasRoom(): void
   /** A batch is on stable storage; called before its messages are committed. */
@@ -67,8 +66,8 @@ export class Journal {
   #failure: QueueError | null = null
   /** While a commit takes too long: why publishers are refused. */
   #away: QueueError | null = null
-  /** Of the batch that is being committed the publishers were refused. */
-  #isOrphaned = false
+  /** Sequences of the batch that is being committed whose publishers were refused. */
+  readonly #orphans = new Set<number>()
   #overdue: Timer | null = null
   readonly #lane: number
   /** Newest durable message of each lane, as far as they are known here. */
@@ -254,43 +253,43 @@ export class Journal {
   #release(batch: SealedBatch, pendingBytes: number): void {
     this.#isBusy = false
     this.#pendingBytes -= pendingBytes
-    const isOrphan = this.#finish()
+    const orphans = new Set(this.#orphans)
+    this.#finish()
     const tail = this.#tail(this.#lane)
     for (const pending of batch.messages) {
       this.#committed = pending.message.sequence
       this.#heads.set(this.#committed)
       tail.push(pending.message)
-      this.#listener.committed(pending, isOrphan)
-      if (!isOrphan) pending.receipt.accepted(pending)
+      this.#listener.committed(pending)
+      if (!orphans.has(this.#committed)) pending.receipt.accepted(pending)
     }
     this.#giveRoom()
     this.#commitNext()
     this.#settle()
   }
 
-  /** The store has answered. @returns whether the publishers of the batch have been refused. */
-  #finish(): boolean {
-    const isOrphan = this.#isOrphaned
+  /** The store has answered. */
+  #finish(): void {
     this.#overdue?.cancel()
     this.#overdue = null
-    this.#isOrphaned = false
+    this.#orphans.clear()
     if (this.#away) this.#options.log.warn({}, 'the store answers again: publishes are accepted')
     this.#away = null
-    return isOrphan
   }
 
   /**
-   * The commit of a batch takes too long. Whether it will be stored is not known, so its sequences stay taken; its publishers,
-   * and those behind, are refused.
+   * The commit of a batch takes too long. Whether it will be stored is not known, so its sequences stay taken; its publishers
+   * are refused unless they wait on, and those behind as well.
    */
   #orphan(batch: SealedBatch): void {
     const detail = { problem: `no answer for ${this.#options.commitTimeoutMs} ms` }
     const away = new QueueError('QUEUE_STORE_AWAY', { detail })
     this.#away = away
-    this.#isOrphaned = true
     this.#options.log.error({ err: away, code: away.code }, `publishes are refused: ${away.message}`)
     const last = batch.messages.at(-1)?.message.sequence ?? this.#committed
-    this.#refuseAll(batch.messages, away, last)
+    const refused = batch.messages.filter(pending => !pending.receipt.waitsOn?.(pending))
+    for (const { message } of refused) this.#orphans.add(message.sequence)
+    this.#refuseAll(refused, away, last)
     this.#pendingBytes = batch.bytes
     this.#giveRoom()
   }
@@ -301,14 +300,15 @@ export class Journal {
    */
   #refuse(batch: SealedBatch, cause: unknown): void {
     this.#isBusy = false
-    const isOrphan = this.#finish()
+    const waiting = batch.messages.filter(({ message }) => !this.#orphans.has(message.sequence))
+    this.#finish()
     const error =
       cause instanceof QueueError
         ? cause
         : new QueueError('QUEUE_STORE_FAILED', { cause, detail: { problem: errorText(cause) } })
     if (error.code !== 'QUEUE_STORE_FULL') this.#failure = error
     this.#options.log.error({ err: error, code: error.code }, `publishes are refused: ${error.message}`)
-    this.#refuseAll(isOrphan ? [] : batch.messages, error, this.#committed)
+    this.#refuseAll(waiting, error, this.#committed)
     this.#giveRoom()
     this.#commitNext()
     this.#settle()

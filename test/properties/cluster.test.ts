@@ -56,7 +56,7 @@ class World {
   readonly sent: Sent[] = []
   readonly t: ExecutionContext
   readonly random: Random
-  #publishers = new Map<TestCore<ModelBroker>, RawClient>()
+  #publishers = new Map<TestCore<ModelBroker>, Promise<RawClient>>()
 
   constructor(t: ExecutionContext, random: Random) {
     this.t = t
@@ -70,7 +70,7 @@ class World {
   async step(): Promise<void> {
     const { random } = this
     const client = pick(random, this.clients)
-    const kind = random.below(20)
+    const kind = random.below(24)
     if (kind < 4) await this.connect(client)
     else if (kind < 6) await this.disconnect(client)
     else if (kind < 9) await this.subscribe(client)
@@ -80,6 +80,8 @@ class World {
     else if (kind < 17) await pick(random, this.cores).core.settle()
     else if (kind < 18) this.db.isAutomatic = random.chance(0.5)
     else if (kind < 19) this.db.poll()
+    else if (kind < 22) await this.rush()
+    else if (kind < 23) await this.race(client)
     else if (random.chance(0.3)) await this.kill()
   }
 
@@ -90,6 +92,35 @@ class World {
     client.core = core
     client.connection = await core.connect({ clientId: client.clientId, clean: false, isAcking: false })
     connection?.destroy()
+  }
+
+  /** Clients move while publishers publish. */
+  async rush(): Promise<void> {
+    const movers = this.clients.filter(() => this.random.chance(0.5))
+    await Promise.all([
+      ...[1, 2, 3].map(() => this.publish()),
+      ...movers.map(mover => this.connect(mover)),
+      ...this.cores.map(({ core }) => (this.random.chance(0.3) ? core.settle() : undefined))
+    ])
+  }
+
+  /** A client connects to two brokers at once; one of the connections is the later one. */
+  async race(client: Client): Promise<void> {
+    client.take(this.random, 0.3)
+    client.connection?.destroy()
+    const options = { clientId: client.clientId, clean: false, isAcking: false }
+    const [first, second] = [pick(this.random, this.cores), pick(this.random, this.cores)]
+    const connections = await Promise.allSettled([first, second].map(({ connect }) => connect(options)))
+    const open = connections.map(one =>
+      one.status === 'fulfilled' && !one.value.isClosed ? one.value : null
+    )
+    const at = open[1] ? 1 : 0
+    for (const one of open) {
+      client.connection = one
+      client.take(this.random, 0.3)
+    }
+    client.connection = open[at] ?? null
+    client.core = [first, second][at]!
   }
 
   async disconnect(client: Client): Promise<void> {
@@ -120,9 +151,8 @@ class World {
 
   async publish(): Promise<void> {
     const core = pick(this.random, this.cores)
-    const publisher =
-      this.#publishers.get(core) ?? (await core.connect({ clientId: `p${core.store.laneIndex}` }))
-    this.#publishers.set(core, publisher)
+    const connecting = this.#publishers.get(core) ?? core.connect({ clientId: `p${core.store.laneIndex}` })
+    this.#publishers.set(core, connecting)
     const publisherId = `p${core.store.laneIndex}`
     const burst = Array.from({ length: this.random.below(4) + 1 }, (_, i) => ({
       payload: `${this.sent.length + i}`,
@@ -138,6 +168,7 @@ class World {
         client.possible.add(payload)
       }
     }
+    const publisher = await connecting
     await Promise.all(burst.map(({ payload, topic }) => publisher.publish({ topic, payload, qos: 1 })))
   }
 
