@@ -156,7 +156,7 @@ function membershipOf(
   contents: StoreContents,
   core: () => Core | undefined
 ): Membership {
-  const { store, log, bus = null, fenced = () => {} } = options
+  const { store, log, clock, bus = null, fenced = () => {} } = options
   const { lane, laneIndex = 0, lanes = [] } = contents
   const laneNames = new LaneNames()
   for (const row of [...lanes, { lane: laneIndex, name: lane }]) laneNames.add(row)
@@ -167,7 +167,7 @@ function membershipOf(
       detail: { problem: `${method} is not known here (${core()})` }
     })
   }
-  return { member: new Member({ cluster, bus, laneNames, log, answer, fenced }), laneNames }
+  return { member: new Member({ cluster, bus, laneNames, log, clock, answer, fenced }), laneNames }
 }
 
 /** Puts the sessions found in the store into the table, and takes out what a stop between two writes left behind. */

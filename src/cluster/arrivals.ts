@@ -1,8 +1,11 @@
+import type { Clock } from '../clock.ts'
 import { recoverSessions } from '../delivery/recovery.ts'
 import { takeId } from '../delivery/replay.ts'
 import type { Session } from '../delivery/session.ts'
 import type { Subscription } from '../delivery/subscription.ts'
+import { errorText, QueueError } from '../errors.ts'
 import { laneOf } from '../lane.ts'
+import type { Logger } from '../log.ts'
 import type { Feed } from '../routing/feed.ts'
 import type { Stream } from '../routing/stream.ts'
 import type { Stages } from '../stages.ts'
@@ -10,8 +13,17 @@ import type { ClusterStore, EntryRange, SessionParts } from '../store/cluster.ts
 import type { StoreContents } from '../store/store.ts'
 import { ORIGIN } from '../wire/message.ts'
 
+/** After a store that could not be read. */
+const RETRY_MS = 500
+
 const NOTHING = {
   ...{ postings: [], expiries: [], streams: [], meta: new Map(), retained: new Map(), topics: new Map() }
+}
+
+/** What arrivals work with besides. */
+export interface ArrivalsOptions {
+  readonly clock: Clock
+  readonly log: Logger
 }
 
 /** A part of a feed that is not in memory. */
@@ -26,19 +38,35 @@ interface Missing {
 export class Arrivals {
   readonly #stages: Stages
   readonly #cluster: ClusterStore
+  readonly #options: ArrivalsOptions
+  #isStopped = false
   /** One at a time: two that read the same stream would both load what is missing of it. */
   #last: Promise<unknown> = Promise.resolve()
 
-  constructor(stages: Stages, cluster: ClusterStore) {
+  constructor(stages: Stages, cluster: ClusterStore, options: ArrivalsOptions) {
+    this.#options = options
     this.#stages = stages
     this.#cluster = cluster
   }
 
-  /** Resolves when the sessions are in the table. @throws QueueError when the store cannot be read: nothing is here then. */
+  /**
+   * Resolves when the sessions are in the table. They are ours already, so a store that cannot be read is asked again until
+   * it can. @throws QueueError QUEUE_SERVER_STOPPING
+   */
   enter(parts: SessionParts): Promise<readonly Session[]> {
     const entered = this.#last.then(() => this.#enter(parts))
     this.#last = entered.catch(() => {})
     return entered
+  }
+
+  /** Resolves when all that was to be entered so far is in the table. */
+  async settled(): Promise<void> {
+    await this.#last
+  }
+
+  /** Asks the store no more. */
+  stop(): void {
+    this.#isStopped = true
   }
 
   async #enter(parts: SessionParts): Promise<readonly Session[]> {
@@ -48,7 +76,7 @@ export class Arrivals {
       ...{ ...NOTHING, ...parts, lastStop: 'process', lane: '', laneIndex: journal.lane, nextSequence: 0 }
     }
     const recovered = recoverSessions(contents, router, sessions, journal.heads)
-    await this.#load(recovered.sessions)
+    await this.#loadAtLast(recovered.sessions)
     for (const session of recovered.sessions) {
       sessions.restore(session)
       notes.touch(session)
@@ -74,6 +102,20 @@ export class Arrivals {
       if (message.isRetained) retained.apply(message, message.topic())
       if (message.origin === ORIGIN.will) wills.wasSent(message.originId)
       else if (message.origin === ORIGIN.inbound) takeId(message, byId, inboundFree)
+    }
+  }
+
+  async #loadAtLast(sessions: readonly Session[]): Promise<void> {
+    for (;;) {
+      try {
+        await this.#load(sessions)
+        return
+      } catch (error) {
+        if (this.#isStopped) throw new QueueError('QUEUE_SERVER_STOPPING', { cause: error })
+        const text = `sessions of another broker cannot be read yet: ${errorText(error)}`
+        this.#options.log.warn({ err: error, sessions: sessions.length }, text)
+        await new Promise<void>(resolve => this.#options.clock.after(RETRY_MS, resolve))
+      }
     }
   }
 

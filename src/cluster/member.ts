@@ -1,3 +1,4 @@
+import type { Clock } from '../clock.ts'
 import { follow } from '../delivery/acceptance.ts'
 import type { Shared, SharedBegin } from '../delivery/shared.ts'
 import { isDirect } from '../delivery/subscription.ts'
@@ -23,6 +24,7 @@ export interface MemberOptions {
   readonly bus: Bus | null
   readonly laneNames: LaneNames
   readonly log: Logger
+  readonly clock: Clock
   /** Answers what other brokers ask. */
   readonly answer: (method: string, params: unknown) => Promise<unknown>
   /** This broker was taken for dead: it must start anew. */
@@ -48,7 +50,7 @@ export class Member implements ClusterListener, Shared {
   async join(stages: Stages): Promise<void> {
     const { cluster, bus } = this.#options
     this.#stages = stages
-    this.#arrivals = new Arrivals(stages, cluster)
+    this.#arrivals = new Arrivals(stages, cluster, this.#options)
     stages.fanOut.elsewhere = bus && (message => bus.tell(QOS0_CHANNEL, encodePublish0(message)))
     bus?.listen(QOS0_CHANNEL, bytes => this.#heard(bytes))
     await cluster.start(this, bus)
@@ -56,6 +58,7 @@ export class Member implements ClusterListener, Shared {
 
   /** Leaves the others; what is stored stays for them. */
   leave(): Promise<void> {
+    this.#arrivals?.stop()
     return this.#options.cluster.stop()
   }
 
@@ -107,6 +110,8 @@ export class Member implements ClusterListener, Shared {
   }
 
   async release(clientId: string): Promise<void> {
+    // it may be about to come in
+    await this.#arrivals?.settled()
     await this.#stages?.sessions.handOver(clientId)
   }
 
