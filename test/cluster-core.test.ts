@@ -142,6 +142,23 @@ test('a subscription that is made while a batch is on its way to the store is in
   t.is(db.messages.size, 2)
 })
 
+test('a retained message that was on its way at another broker while a subscription was made is shown to it', async t => {
+  const { a, b } = await startCores(t, 2)
+  const publisher = await a.connect()
+  await publisher.publish({ topic: 'state/x', payload: 'old', qos: 1, retain: true })
+  const gate = new Gate()
+  gate.close()
+  a.store.beforeCommit = () => gate.pass()
+  const published = publisher.publish({ topic: 'state/x', payload: 'new', qos: 1, retain: true })
+  await gate.until(1)
+  const subscriber = await b.connect(logger)
+  await subscriber.subscribe('state/#')
+  t.deepEqual(await subscriber.payloads(1), ['old'])
+  gate.open()
+  await published
+  t.deepEqual(await subscriber.payloads(1), ['new'])
+})
+
 test('what a dead broker has left goes on at another: sessions, what was inflight, and what it had accepted last', async t => {
   const { a, b, db } = await startCores(t, 2)
   const subscriber = await a.connect(slow)

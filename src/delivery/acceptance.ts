@@ -1,5 +1,5 @@
 import type { Pending } from '../journal/batch.ts'
-import { laneOf } from '../lane.ts'
+import { LaneMarks, laneOf } from '../lane.ts'
 import type { Route, Router } from '../routing/router.ts'
 import type { Stream } from '../routing/stream.ts'
 import type { FollowedMessage } from '../store/cluster.ts'
@@ -11,6 +11,7 @@ import type { FanOut } from './fan-out.ts'
 import type { QueueIndex } from './queue-index.ts'
 import type { ReplayMark } from './replay.ts'
 import type { Retained } from './retained.ts'
+import { RetainedFeed } from './retained-feed.ts'
 import { isDirect, type Subscription } from './subscription.ts'
 import type { Wills } from './wills.ts'
 
@@ -64,7 +65,29 @@ export function follow(stages: AcceptingStages, { message, streamIds }: Followed
   const streams = streamIds.map(id => router.streamById(id)).filter(stream => stream !== undefined)
   enter(stages, message, route, streams)
   if (streams.some(({ filter }) => isDirect(filter))) return // to one session alone
+  if (message.isRetained) showRetained(route, message, streams)
   if (route.streams.some(({ online0 }) => online0 > 0)) fanOut.committed(route, message)
+}
+
+/**
+ * A subscription that was made here while the other server had the message on its way to the store is not marked in it, and
+ * what it was shown as retained was the message before: it is shown this one as well.
+ */
+function showRetained(
+  { durable }: Route<Subscription>,
+  message: Message,
+  marked: readonly Stream<Subscription>[]
+): void {
+  const through = new LaneMarks([message.sequence])
+  for (const stream of durable) {
+    if (marked.includes(stream)) continue
+    for (const subscription of stream.online) {
+      const { session, qos, from } = subscription
+      if (qos === 0 || from.covers(message.sequence)) continue
+      session.retained.push(new RetainedFeed(subscription, through, [message].values()))
+      session.wake()
+    }
+  }
 }
 
 function enter(
