@@ -34,7 +34,8 @@ export class ExactScene {
   async connect(port: number, isFirst = false): Promise<void> {
     this.#port = port
     if (!isFirst) await this.#checkRetained()
-    for (const client of this.#all) await client.connect(RawClient.open(port), isFirst)
+    // never clean: what a clean session of 3.1.1 had on its way is forgotten with its connection
+    for (const client of this.#all) await client.connect(RawClient.open(port), false)
     if (isFirst) await this.#subscriber.raw!.subscribe('exact/#', 2)
   }
 
