@@ -4,22 +4,27 @@ import { Publishing } from './admin/publish.ts'
 import { Steering } from './admin/steer.ts'
 import { Broker, type InProcess, isSystem, type PluginGates, sessionsView } from './broker/broker.ts'
 import type { Clock, Timer } from './clock.ts'
-import { Member } from './cluster/member.ts'
+import type { Peers } from './cluster/calls.ts'
+import { answerControl, ClusterControl } from './cluster/calls-control.ts'
+import type { Member } from './cluster/member.ts'
+import { type Membership, membershipOf } from './cluster/membership.ts'
 import type { Settings } from './config/settings.ts'
 import type { Control, MessagePublisher } from './control.ts'
 import { enterExpiries, recoverSessions } from './delivery/recovery.ts'
 import { recount, replay } from './delivery/replay.ts'
 import { inTurns } from './delivery/turns.ts'
 import type { Directory } from './directory.ts'
-import { errorText, QueueError } from './errors.ts'
+import { errorText, type QueueError } from './errors.ts'
 import { Events } from './events.ts'
 import { Front } from './front/front.ts'
-import { LaneNames } from './lane-names.ts'
 import type { Logger } from './log.ts'
 import type { MessageReader } from './messages.ts'
 import { buildStages, type Stages } from './stages.ts'
 import type { Bus } from './store/cluster.ts'
 import type { Store, StoreContents } from './store/store.ts'
+
+/** While it closes it looks so often whether the store is away. */
+const CLOSE_LOOK_MS = 500
 
 /** What a core is made of. */
 export interface CoreOptions {
@@ -50,8 +55,11 @@ export class Core {
   readonly messages: MessageReader
   readonly control: Control
   readonly publisher: MessagePublisher
+  /** The brokers that share the store; null for a server that is alone. */
+  readonly peers: Peers | null
   readonly #stages: Stages
   readonly #timer: Timer
+  readonly #options: CoreOptions
   readonly #member: Member | null
 
   private constructor(
@@ -59,11 +67,12 @@ export class Core {
     broker: Broker,
     contents: StoreContents,
     options: CoreOptions,
-    { member, laneNames }: Membership
+    { member, calls, laneNames }: Membership
   ) {
     const { clock, log, settings } = options
     this.#stages = stages
     this.#member = member
+    this.#options = options
     this.broker = broker
     stages.broker = broker
     this.front = new Front({ ...stages, broker, clock, log, limits: settings })
@@ -73,7 +82,10 @@ export class Core {
     const front = this.front
     this.directory = inspect({ ...stages, front, clock, lane, laneName, startedAt: clock.now() })
     this.messages = new Messages({ ...stages, clock, laneNames })
-    this.control = new Steering({ ...stages, broker })
+    const control = new Steering({ ...stages, broker })
+    this.control = calls ? new ClusterControl(control, calls) : control
+    if (calls) answerControl(calls, control)
+    this.peers = calls
     const { maxTopicLevels, maxPacketBytes } = settings
     this.publisher = new Publishing({ ...stages, broker, laneNames, maxTopicLevels, maxPacketBytes })
     this.#timer = clock.every(settings.checkpointMs, () => this.settle())
@@ -85,9 +97,8 @@ export class Core {
     const options = { ...asked, settings, events: asked.events ?? new Events(asked.log) }
     const { store, log, events, aedes } = options
     const contents = await store.open()
-    let core: Core | undefined
     try {
-      const membership = membershipOf(options, contents, () => core)
+      const membership = membershipOf(options, contents)
       const { member } = membership
       const stages = buildStages(options, contents, member)
       await recover(stages, contents, log)
@@ -97,7 +108,7 @@ export class Core {
         inProcess(stages, log)
       )
       broker.gates = options.gates ?? []
-      core = new Core(stages, broker, contents, options, membership)
+      const core = new Core(stages, broker, contents, options, membership)
       await member?.join(stages)
       return core
     } catch (error) {
@@ -125,16 +136,39 @@ export class Core {
     this.broker.closing()
     sessions.stop()
     this.#stages.wills.stop()
+    this.#member?.retire()
     this.front.stopReading()
     await journal.close()
-    await notes.drained() // acks may wait for it together with deliveries
+    await this.#unlessAway(notes.drained()) // acks may wait for it together with deliveries
     await this.front.close()
     await this.broker.close()
-    await sessions.idle()
-    await notes.drained()
-    await this.settle()
+    await this.#unlessAway(sessions.idle())
+    await this.#unlessAway(notes.drained())
+    await this.#unlessAway(this.settle())
     await this.#member?.leave()
     await store.close()
+  }
+
+  /**
+   * Waits for work, but not for ever for a store that is away, or takes nothing from us any more: what is not written
+   * then, is as after a kill.
+   */
+  async #unlessAway(work: Promise<void>): Promise<void> {
+    const { store } = this.#stages
+    const { clock, settings } = this.#options
+    let waitedMs = 0
+    let timer: Timer | undefined
+    const tooLong = new Promise<void>(resolve => {
+      const look = () => {
+        waitedMs = store.problem ? waitedMs + CLOSE_LOOK_MS : 0
+        const isFinal = store.problem?.code === 'QUEUE_BROKER_FENCED'
+        if (isFinal || waitedMs > settings.storeTimeoutMs) resolve()
+        else timer = clock.after(CLOSE_LOOK_MS, look)
+      }
+      timer = clock.after(CLOSE_LOOK_MS, look)
+    })
+    await Promise.race([work, tooLong])
+    timer?.cancel()
   }
 }
 
@@ -143,31 +177,6 @@ function fittingStore(settings: Settings, { maxMessageBytes = Number.POSITIVE_IN
   return maxMessageBytes >= settings.maxPacketBytes
     ? settings
     : { ...settings, maxPacketBytes: maxMessageBytes }
-}
-
-/** This server among others, where the store is shared. */
-interface Membership {
-  readonly member: Member | null
-  readonly laneNames: LaneNames
-}
-
-function membershipOf(
-  options: CoreOptions,
-  contents: StoreContents,
-  core: () => Core | undefined
-): Membership {
-  const { store, log, clock, bus = null, fenced = () => {} } = options
-  const { lane, laneIndex = 0, lanes = [] } = contents
-  const laneNames = new LaneNames()
-  for (const row of [...lanes, { lane: laneIndex, name: lane }]) laneNames.add(row)
-  const { cluster } = store
-  if (!cluster) return { member: null, laneNames }
-  const answer = async (method: string) => {
-    throw new QueueError('QUEUE_REQUEST_INVALID', {
-      detail: { problem: `${method} is not known here (${core()})` }
-    })
-  }
-  return { member: new Member({ cluster, bus, laneNames, log, clock, answer, fenced }), laneNames }
 }
 
 /** Puts the sessions found in the store into the table, and takes out what a stop between two writes left behind. */

@@ -50,6 +50,9 @@ export class PluginContexts {
         topics: () => core()?.directory.topics() ?? [],
         server: () => open().directory.server()
       },
+      get peers() {
+        return core()?.peers ?? null
+      },
       ...hands(open)
     }
   }

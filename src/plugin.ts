@@ -2,6 +2,7 @@ import type { JSONSchemaType, SchemaObject } from 'ajv'
 import type { FastifyPluginAsync } from 'fastify'
 import type { Registry } from 'prom-client'
 import type { Clock } from './clock.ts'
+import type { Peers } from './cluster/calls.ts'
 import type { Command } from './commands/command.ts'
 import type { Control, MessagePublisher } from './control.ts'
 import type { Directory } from './directory.ts'
@@ -77,6 +78,8 @@ export interface PluginContext {
   /** Disconnects clients, ends sessions, subscribes on behalf, purges. */
   readonly control: Control
   readonly publisher: MessagePublisher
+  /** The brokers that share the store; null for a server that is alone, and before it has started. */
+  readonly peers: Peers | null
   /** What happens; listeners may be set from `setup` on. */
   readonly events: ServerEvents
   /**

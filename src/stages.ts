@@ -106,7 +106,7 @@ function buildKeeping({ store, settings, clock, log, events }: StageParts, conte
   const router = new Router<Subscription>(maxTopicLevels, isShared)
   const journal = new Journal({
     ...{ lane, clock, log, nextSequence, cacheBytes, maxPendingBytes },
-    ...(cluster ? { prepare: (batch: SealedBatch) => routedAnew(batch, cluster, router) } : {}),
+    ...(cluster ? { prepare: (batch: SealedBatch) => routedAnew(batch, cluster, router, clock) } : {}),
     commitTimeoutMs: settings.storeTimeoutMs
   })
   for (const { lane: other, headSequence } of lanes) {

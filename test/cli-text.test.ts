@@ -263,6 +263,14 @@ for (const [settings, pattern] of [
   })
 }
 
+test('first screen names the database and the broker, and no password', t => {
+  const mongodbUrl = 'mongodb://user:secret@db.example:27017/restante?authSource=admin'
+  const text = screen({ settings: defaultSettings({ store: 'mongodb', mongodbUrl, brokerName: 'broker-1' }) })
+  t.regex(text, /Store +mongodb, at mongodb:\/\/user:\*\*\*@db\.example:27017\/restante$/m)
+  t.regex(text, /Broker +broker-1$/m)
+  t.notRegex(text, /secret|fsync/)
+})
+
 test('first screen has no colours unless they are wanted', t => {
   const plain = screen({})
   t.is(plain, stripVTControlCharacters(plain))

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, readFileSync, symlinkSync } from 'node:fs'
+import { existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
@@ -7,8 +7,8 @@ import { parse } from 'yaml'
 import { ComposeRun, type Image, type Service } from './docker/compose-run.ts'
 import { allInstructions, copies, parseDockerfile } from './docker/dockerfile.ts'
 import { imageFolder, TOP } from './docker/image-folder.ts'
-import type { Program } from './helpers/process.ts'
-import { skip } from './helpers/tools.ts'
+import { findings, linterPath } from './docker/linters.ts'
+import { type Program, testFolder } from './helpers/process.ts'
 
 const DOCKERFILE = join(TOP, 'docker/Dockerfile')
 const stages = parseDockerfile(readFileSync(DOCKERFILE, 'utf8'))
@@ -23,14 +23,8 @@ const compose = parse(readFileSync(join(TOP, 'docker/compose.yaml'), 'utf8'), { 
 const services = Object.entries(compose.services)
 
 test('hadolint finds nothing wrong in the Dockerfile', t => {
-  const found = spawnSync('bash', [join(TOP, 'test/docker/build.sh'), '--binary'], { encoding: 'utf8' })
-  if (found.status !== 0) {
-    skip(t, 'needs hadolint (get it: test/docker/build.sh)')
-    return
-  }
-  const { status, stdout, stderr } = spawnSync(found.stdout.trim(), [DOCKERFILE], { encoding: 'utf8' })
-  t.is(`${stdout}${stderr}`, '')
-  t.is(status, 0)
+  const program = linterPath(t, 'hadolint')
+  if (program) t.deepEqual(findings(program, [DOCKERFILE]), { status: 0, text: '' })
 })
 
 test('images stand on one pinned version, run as nobody in particular, and keep their data in a volume', t => {
@@ -75,6 +69,22 @@ test('project builds from what the images copy of it', t => {
   t.is(stdout, '')
   t.is(status, 0)
   t.true(existsSync(join(folder, 'dist/src/commands/main.js')))
+})
+
+test('compose files are as the specification of Compose says, and dclint finds nothing wrong', t => {
+  const program = linterPath(t, 'dclint')
+  if (!program) return
+  // images of the project are built here, and are found by name
+  const ignored = ['no-build-and-image', 'service-image-require-explicit-tag']
+  const flags = ['--quiet', ...ignored.flatMap(rule => ['--disable-rule', rule])]
+  const lint = (file: string) => findings(program, [file, ...flags])
+  for (const file of ['compose.yaml', 'compose.cluster.yaml']) {
+    t.deepEqual(lint(join(TOP, 'docker', file)), { status: 0, text: '' }, file)
+  }
+  const planted = join(testFolder(t), 'compose.yaml')
+  writeFileSync(planted, 'name: planted\nservices:\n  server:\n    image: restante\n    stop_grace: 30s\n')
+  t.like(lint(planted), { status: 1 })
+  t.regex(lint(planted).text, /services\/server.*additional properties/)
 })
 
 test('services of the compose file name what is there', t => {

@@ -1,9 +1,9 @@
 import type { FastifyInstance } from 'fastify'
-import { notFound } from '../../src/plugin.ts'
 import { isAttached } from './attached.ts'
 import { isoTime, sessionQueues } from './format.ts'
-import { type PageQuery, readPage, type SortKey } from './page.ts'
+import type { PageQuery, PageSource, SortKey } from './page.ts'
 import {
+  brokerSchema,
   countSchema,
   listQuerySchema,
   objectSchema,
@@ -15,6 +15,7 @@ import {
   routeSchema,
   timeSchema
 } from './schemas.ts'
+import { SharedList, SharedOne } from './shared.ts'
 import type { ClientEntry, Introspected } from './source.ts'
 import { Turn } from './turn.ts'
 import { needControl } from './unable.ts'
@@ -25,6 +26,7 @@ const TAG = 'clients'
 
 const clientSchema = objectSchema({
   id: { type: 'string' },
+  broker: brokerSchema,
   username: { type: ['string', 'null'], description: 'Of its CONNECT; null without one.' },
   address: { type: ['string', 'null'], description: 'Remote address and port.' },
   transport: { type: 'string', enum: TRANSPORTS },
@@ -46,7 +48,7 @@ const clientSchema = objectSchema({
 })
 
 /** What of a client is known of every broker. */
-const KNOWN = ['id', 'transport', 'persistent', 'queues']
+const KNOWN = ['id', 'broker', 'transport', 'persistent', 'queues']
 
 const SORTS: Readonly<Record<string, SortKey<ClientEntry>>> = {
   connectedAt: { order: 'desc', valueOf: client => client.connectedAt },
@@ -81,6 +83,13 @@ const querySchema = listQuerySchema('id', SORTS, {
 export function addClientRoutes(app: FastifyInstance, context: Introspected): void {
   const { directory, isPartial } = context
   const row = isPartial ? partialSchema(clientSchema, KNOWN) : clientSchema
+  const list = new SharedList(context, 'clients', (query: PageQuery & ClientFilters) =>
+    clientSource(context, query)
+  )
+  const one = new SharedOne(context, 'client', async (id: string) => {
+    const client = await directory.client(id)
+    return client === undefined ? null : await clientRow(client, context)
+  })
   app.get<{ Querystring: PageQuery & ClientFilters }>(
     '/clients',
     {
@@ -90,9 +99,8 @@ export function addClientRoutes(app: FastifyInstance, context: Introspected): vo
       )
     },
     async request => {
-      const { query } = request
-      const { rows, next } = await readPage(clientSource(context, query), query, Turn.of(request))
-      return { clients: rows, next }
+      const { rows, ...page } = await list.read(request.query, Turn.of(request))
+      return { clients: rows, ...page }
     }
   )
   const params = pathSchema('id', 'Client id, percent-encoded.')
@@ -101,14 +109,10 @@ export function addClientRoutes(app: FastifyInstance, context: Introspected): vo
     {
       schema: routeSchema(
         { tag: TAG, operationId: 'getClient', summary: 'One connected client' },
-        { params, response: { 200: row, ...problems(404) } }
+        { params, response: { 200: row, ...problems(404, 503) } }
       )
     },
-    async ({ params }) => {
-      const client = await directory.client(params.id)
-      if (client === undefined) throw notFound('client', params.id)
-      return clientRow(client, context)
-    }
+    ({ params }) => one.find(params.id, 'client', params.id)
   )
   app.delete<{ Params: { id: string } }>(
     '/clients/:id',
@@ -119,33 +123,33 @@ export function addClientRoutes(app: FastifyInstance, context: Introspected): vo
           description:
             'MQTT 5 is told 0x98 (Administrative action). Its session stays as at any lost connection; its will is sent. It may connect again at once.'
         },
-        { params, response: { 204: { type: 'null', description: 'It is closed.' }, ...problems(404) } }
+        { params, response: { 204: { type: 'null', description: 'It is closed.' }, ...problems(404, 503) } }
       )
     },
     async ({ params }, reply) => {
-      needControl(context).disconnect(params.id)
+      await needControl(context).disconnect(params.id)
       return reply.code(204).send()
     }
   )
 }
 
-function clientSource(context: Introspected, query: ClientFilters) {
+function clientSource(context: Introspected, query: ClientFilters): PageSource<ClientEntry, ClientRow> {
   const { directory } = context
   const { prefix, username, transport, persistent, queue } = query
   return {
     items: directory.clients(),
     idName: 'id',
-    idOf: (client: ClientEntry) => client.clientId,
+    idOf: client => client.clientId,
     sorts: SORTS,
-    accepts(client: ClientEntry, turn: Turn) {
+    accepts(client, turn) {
       if (prefix !== undefined && !client.clientId.startsWith(prefix)) return false
       if (username !== undefined && client.username !== username) return false
       if (transport !== undefined && client.transport !== transport) return false
       if (persistent !== undefined && client.isPersistent !== persistent) return false
       return queue === undefined || isClientAttached(context, client, { queue, turn })
     },
-    toRow: (client: ClientEntry) => clientRow(client, context),
-    weigh: (row: { queues: readonly string[] }) => row.queues.length
+    toRow: client => clientRow(client, context),
+    weigh: row => row.queues.length
   }
 }
 
@@ -158,10 +162,13 @@ async function isClientAttached(
   return session !== undefined && isAttached(session, queue, turn)
 }
 
-async function clientRow(client: ClientEntry, { directory }: Introspected) {
+type ClientRow = Awaited<ReturnType<typeof clientRow>>
+
+async function clientRow(client: ClientEntry, { directory, peers }: Introspected) {
   const version = client.protocolVersion
   return {
     id: client.clientId,
+    broker: peers?.self ?? null,
     username: client.username,
     address: client.address,
     transport: client.transport,

@@ -25,6 +25,7 @@ test('a client is shown with the queues of its session', async t => {
   })
   const logger = {
     id: 'logger',
+    broker: null,
     username: 'alice',
     address: '192.0.2.1:50000',
     transport: 'tcp',
@@ -70,6 +71,7 @@ test('a session is shown with subscriptions, backlog, inflight and the age of it
   })
   const logger = {
     id: 'logger',
+    broker: null,
     connected: true,
     persistent: true,
     state: 'inflight-full',
@@ -195,6 +197,7 @@ test('subscriptions are shown by client, then by filter', async t => {
   )
   t.deepEqual(subscriptions[1], {
     client: 'a!',
+    broker: null,
     filter: 'DB/CREATE/users',
     queue: 'DB',
     event: 'CREATE/users',
@@ -208,6 +211,7 @@ test('subscriptions are shown by client, then by filter', async t => {
 test('the server is shown', async t => {
   const { get } = await start()
   t.deepEqual(await get('/v1/server'), {
+    broker: null,
     lane: 'lane-1',
     startedAt: '2026-01-02T03:04:00.678Z',
     uptimeMs: 5_000,

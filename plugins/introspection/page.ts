@@ -57,6 +57,12 @@ interface Placed<Item> {
   readonly item: Item
 }
 
+/** Rows in order, and whether there are more behind them; then there is one at least. */
+export interface PagePart<Row> {
+  readonly rows: { readonly place: Place; readonly row: Row }[]
+  readonly hasMore: boolean
+}
+
 /**
  * Reads one page of a sorted list. Only the entries of the page become rows, and the event loop is let go again and
  * again. Sorted by id, an entry that is there from the first page to the last comes exactly once, whatever comes and
@@ -68,21 +74,39 @@ export async function readPage<Item, Row>(
   query: PageQuery,
   turn: Turn
 ): Promise<Page<Row>> {
-  const sort = query.sort ?? source.idName
-  const sorting = { sort, order: query.order ?? source.sorts?.[sort]?.order ?? 'asc' }
-  const { items, hasMore } = await selectPage(source, { ...query, ...sorting }, turn)
-  const rows: Row[] = []
+  const { rows, hasMore } = await readPart(source, query, turn)
+  const next = hasMore ? encodePlace(sortingOf(source, query), rows.at(-1)!.place) : null
+  return { rows: rows.map(({ row }) => row), next }
+}
+
+/** As {@link readPage}, with the places of the rows. */
+export async function readPart<Item, Row>(
+  source: PageSource<Item, Row>,
+  query: PageQuery,
+  turn: Turn
+): Promise<PagePart<Row>> {
+  const { items, hasMore } = await selectPage(source, { ...query, ...sortingOf(source, query) }, turn)
+  const rows: { place: Place; row: Row }[] = []
   let weight = 0
   for (const [index, { place, item }] of items.entries()) {
     const row = await source.toRow(item)
-    rows.push(row)
+    rows.push({ place, row })
     const rowWeight = 1 + (source.weigh?.(row) ?? 0)
     weight += rowWeight
-    const isLast = index === items.length - 1
-    if (isLast ? hasMore : weight >= MAX_PAGE_WEIGHT) return { rows, next: encodePlace(sorting, place) }
+    if (index === items.length - 1) break
+    if (weight >= MAX_PAGE_WEIGHT) return { rows, hasMore: true }
     if (turn.spend(ROW_UNITS + rowWeight)) await turn.next()
   }
-  return { rows, next: null }
+  return { rows, hasMore }
+}
+
+/** How a list is sorted when it is asked for so. */
+export function sortingOf<Item, Row>(
+  { idName, sorts }: Pick<PageSource<Item, Row>, 'idName' | 'sorts'>,
+  query: PageQuery
+): Sorting {
+  const sort = query.sort ?? idName
+  return { sort, order: query.order ?? sorts?.[sort]?.order ?? 'asc' }
 }
 
 async function selectPage<Item, Row>(
@@ -92,7 +116,7 @@ async function selectPage<Item, Row>(
 ): Promise<{ items: readonly Placed<Item>[]; hasMore: boolean }> {
   const { items, idOf, accepts } = source
   const key = source.sorts?.[query.sort]
-  const compare = key ? byValue(query.order) : byId(query.order)
+  const compare = comparePlaces(query, source)
   const after = decodePlace(query, query.cursor)
   const first = new Top<Placed<Item>>(query.limit + 1, (a, b) => compare(a.place, b.place))
   for await (const item of items) {
@@ -106,6 +130,11 @@ async function selectPage<Item, Row>(
   }
   const found = first.items()
   return { items: found.slice(0, query.limit), hasMore: found.length > query.limit }
+}
+
+/** The order of places in a list that is sorted so; what has no value stands at the end. */
+export function comparePlaces({ sort, order }: Sorting, { idName }: { readonly idName: string }) {
+  return sort === idName ? byId(order) : byValue(order)
 }
 
 function byId(order: Order): (a: Place, b: Place) => number {

@@ -55,7 +55,15 @@ export async function attachIntrospection(
   const source = new PlainSource(aedes as PlainAedes, { clock, collections })
   const routes = async (scope: FastifyInstance): Promise<void> => {
     scope.setErrorHandler((error, request, reply) => replyProblem(error, { request, reply, log }))
-    addRoutes(scope, { directory: source, messages: source, control: null, clock, log, isPartial: true })
+    addRoutes(scope, {
+      directory: source,
+      messages: source,
+      control: null,
+      clock,
+      log,
+      peers: null,
+      isPartial: true
+    })
   }
   const isOwn = !('register' in target)
   const app = isOwn ? ownApp(log) : target

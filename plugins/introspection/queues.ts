@@ -1,8 +1,8 @@
 import type { FastifyInstance } from 'fastify'
-import { isWild, notFound, splitTopic } from '../../src/plugin.ts'
 import { isoTime, perSecond } from './format.ts'
 import { type PageQuery, readPage, type SortKey } from './page.ts'
-import { type QueueTally, tallyQueues } from './queue-tally.ts'
+import { queueNames } from './queue-names.ts'
+import type { QueueTally } from './queue-tally.ts'
 import {
   countSchema,
   listQuerySchema,
@@ -12,9 +12,12 @@ import {
   pathSchema,
   problems,
   rateSchema,
-  routeSchema
+  routeSchema,
+  withIncomplete
 } from './schemas.ts'
-import type { Introspected, Source } from './source.ts'
+import { incomplete, notFoundOrAway, SharedList, type SharedPage } from './shared.ts'
+import { SharedQueues } from './shared-queues.ts'
+import type { Introspected } from './source.ts'
 import { Turn } from './turn.ts'
 
 const TAG = 'queues'
@@ -75,7 +78,9 @@ const querySchema = listQuerySchema('queue', SORTS, {
 
 /** GET /queues and /queues/:queue. A queue that no filter names and no topic had: QUEUE_NOT_FOUND. */
 export function addQueueRoutes(app: FastifyInstance, context: Introspected): void {
-  const { directory, isPartial } = context
+  const { isPartial } = context
+  const queues = new SharedQueues(context)
+  const list = new QueueList(context, queues)
   const backlog = isPartial
     ? { ...queueProperties.backlog, type: ['integer', 'null'] }
     : queueProperties.backlog
@@ -89,8 +94,8 @@ export function addQueueRoutes(app: FastifyInstance, context: Introspected): voi
       )
     },
     async request => {
-      const { rows, next } = await readQueues(directory, request.query, Turn.of(request))
-      return { queues: rows.map(tally => queueRow(tally)), next }
+      const { rows, ...page } = await list.read(request.query, Turn.of(request))
+      return { queues: rows.map(tally => queueRow(tally)), ...page }
     }
   )
   app.get<{ Params: { queue: string } }>(
@@ -100,70 +105,87 @@ export function addQueueRoutes(app: FastifyInstance, context: Introspected): voi
         { tag: TAG, operationId: 'getQueue', summary: 'One queue' },
         {
           params: pathSchema('queue', 'Name of the queue, percent-encoded.'),
-          response: { 200: row, ...problems(404) }
+          response: { 200: withIncomplete(row), ...problems(404, 503) }
         }
       )
     },
     async request => {
       const { queue } = request.params
       const turn = Turn.of(request)
-      if (!(await isKnownQueue(directory, queue, turn))) throw notFound('queue', queue)
-      const tallies = await tallyQueues(directory, [queue], { maxEvents: MAX_EVENTS, turn })
-      return queueRow(tallies.get(queue)!)
+      const found = await queues.names({ queue }, turn)
+      if (found.names.size === 0) throw notFoundOrAway('queue', queue, found.missing)
+      const asked = { queues: [queue], maxEvents: MAX_EVENTS, hasBacklogs: true }
+      const { tallies, missing } = await queues.count(asked, turn)
+      return { ...queueRow(tallies.get(queue)!), ...incomplete(missing) }
     }
   )
 }
 
-/** By name, only the queues of the page are counted; otherwise all have to be. */
-async function readQueues(directory: Source, query: PageQuery & QueueFilters, turn: Turn) {
-  const { prefix = '', minBacklog = 0, sort = 'queue' } = query
-  const names = queueNames(directory)
-  const accepts = (name: string) => name.startsWith(prefix)
-  if (sort === 'queue' && minBacklog === 0) {
-    const source = { items: names, idName: 'queue', idOf: asIs, toRow: asIs, accepts }
-    const { rows, next } = await readPage(source, query, turn)
-    const tallies = await tallyQueues(directory, rows, { maxEvents: LISTED_EVENTS, turn })
-    return { rows: [...tallies.values()], next }
-  }
-  const wanted = new Set<string>()
-  for await (const name of names) {
-    if (name !== null && accepts(name)) wanted.add(name)
-    if (turn.spend(1)) await turn.next()
-  }
-  const tallies = await tallyQueues(directory, wanted, { maxEvents: LISTED_EVENTS, turn })
-  return await readPage(
-    {
-      items: tallies.values(),
+/** The list of queues, of all brokers. */
+class QueueList {
+  readonly #queues: SharedQueues
+  readonly #names: SharedList<PageQuery & QueueFilters, string, string>
+
+  constructor(context: Introspected, queues: SharedQueues) {
+    this.#queues = queues
+    this.#names = new SharedList(context, 'queue-names', ({ prefix = '' }: PageQuery & QueueFilters) => ({
+      items: queueNames(context.directory),
       idName: 'queue',
-      idOf: (tally: QueueTally) => tally.queue,
-      sorts: SORTS,
-      accepts: (tally: QueueTally) => (tally.backlog ?? 0) >= minBacklog,
-      toRow: (tally: QueueTally) => tally
-    },
-    query,
-    turn
-  )
-}
-
-/** Names of queues in topics that were seen and in filters, most of them more than once; null after each session. */
-async function* queueNames(directory: Source): AsyncGenerator<string | null> {
-  for (const { topic } of directory.topics()) yield splitTopic(topic).queue
-  for await (const session of directory.sessions()) {
-    for (const { filter } of session.subscriptions()) {
-      const { queue } = splitTopic(filter)
-      yield isWild(queue) ? null : queue
-    }
-    yield null
+      idOf: asIs,
+      toRow: asIs,
+      accepts: name => name.startsWith(prefix)
+    }))
   }
-}
 
-/** Whether a filter names a queue, or a message had it. */
-export async function isKnownQueue(directory: Source, queue: string, turn: Turn): Promise<boolean> {
-  for await (const name of queueNames(directory)) {
-    if (name === queue) return true
-    if (turn.spend(1)) await turn.next()
+  /** By name, only the queues of the page are counted; otherwise all have to be. */
+  async read(query: PageQuery & QueueFilters, turn: Turn): Promise<SharedPage<QueueTally>> {
+    const { minBacklog = 0, sort = 'queue' } = query
+    return sort === 'queue' && minBacklog === 0
+      ? await this.#readByName(query, turn)
+      : await this.#readByValue(query, turn)
   }
-  return false
+
+  async #readByName(query: PageQuery & QueueFilters, turn: Turn): Promise<SharedPage<QueueTally>> {
+    const { rows: queues, next, incomplete: unnamed = [] } = await this.#names.read(query, turn)
+    const asked = { queues, maxEvents: LISTED_EVENTS, hasBacklogs: true }
+    const { tallies, missing } = await this.#queues.count(asked, turn)
+    const rows = queues.map(queue => tallies.get(queue)!)
+    return { rows, next, ...incomplete([...new Set([...unnamed, ...missing])]) }
+  }
+
+  async #readByValue(query: PageQuery & QueueFilters, turn: Turn): Promise<SharedPage<QueueTally>> {
+    const { prefix = '', minBacklog = 0 } = query
+    // events of all queues would be too much to tell one another
+    const { isShared } = this.#queues
+    const { names, missing: unnamed } = await this.#queues.names({ prefix }, turn)
+    const asked = { queues: [...names], maxEvents: isShared ? 0 : LISTED_EVENTS, hasBacklogs: true }
+    const { tallies, missing: uncounted } = await this.#queues.count(asked, turn)
+    const missing = [...new Set([...unnamed, ...uncounted])]
+    const { rows, next } = await readPage(
+      {
+        items: tallies.values(),
+        idName: 'queue',
+        idOf: (tally: QueueTally) => tally.queue,
+        sorts: SORTS,
+        accepts: (tally: QueueTally) => (tally.backlog ?? 0) >= minBacklog,
+        toRow: (tally: QueueTally) => tally
+      },
+      query,
+      turn
+    )
+    const page = { next, ...incomplete(missing) }
+    return { rows: isShared ? await this.#withEvents(rows, turn) : rows, ...page }
+  }
+
+  async #withEvents(rows: readonly QueueTally[], turn: Turn): Promise<QueueTally[]> {
+    const queues = rows.map(({ queue }) => queue)
+    const asked = { queues, maxEvents: LISTED_EVENTS, hasBacklogs: false }
+    const { tallies } = await this.#queues.count(asked, turn)
+    return rows.map(row => {
+      const { events, eventCount } = tallies.get(row.queue)!
+      return { ...row, events, eventCount }
+    })
+  }
 }
 
 function queueRow({ recent, lastAcceptedAt, events, ...tally }: QueueTally) {

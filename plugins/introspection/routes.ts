@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify'
+import { addBrokerRoutes } from './brokers.ts'
 import { addClientRoutes } from './clients.ts'
 import { addMessageRoutes } from './messages.ts'
 import { addQueueEventRoutes } from './queue-events.ts'
@@ -18,5 +19,6 @@ export function addRoutes(app: FastifyInstance, context: Introspected): void {
   addQueueRoutes(app, context)
   addQueueEventRoutes(app, context)
   addMessageRoutes(app, context)
+  if (!context.isPartial) addBrokerRoutes(app, context)
   addServerRoutes(app, context)
 }

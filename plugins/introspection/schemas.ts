@@ -30,11 +30,30 @@ export function objectSchema<Properties extends Record<string, object>>(properti
 
 /** JSON Schema of a page of a list: the rows under the list's name, and the next cursor. */
 export function pageSchema(name: string, row: object) {
-  return objectSchema({
-    [name]: { type: 'array', items: row },
-    next: { type: ['string', 'null'], description: '`cursor` of the next page; null at the end.' }
-  })
+  return withIncomplete(
+    objectSchema({
+      [name]: { type: 'array', items: row },
+      next: { type: ['string', 'null'], description: '`cursor` of the next page; null at the end.' }
+    })
+  )
 }
+
+/** The same object, which may say what is missing in it. */
+export function withIncomplete<Schema extends { readonly properties: object }>(schema: Schema) {
+  return { ...schema, properties: { ...schema.properties, incomplete: incompleteSchema } }
+}
+
+const incompleteSchema = {
+  type: 'array',
+  items: { type: 'string' },
+  description: 'Only there when brokers have not answered: their names. What they have is missing.'
+} as const
+
+/** JSON Schema of the broker that has something. */
+export const brokerSchema = {
+  type: ['string', 'null'],
+  description: 'Name of the broker that has it; null: the server is alone on its store.'
+} as const
 
 /**
  * The same object, with null allowed for each property but those named: for a broker of which not everything can be known.
@@ -66,7 +85,7 @@ const PROBLEMS = {
   400: 'The request is not valid.',
   403: 'A hook has refused it.',
   404: 'There is no such thing.',
-  503: 'The store has failed, or the server is stopping.',
+  503: 'The store has failed, the server is stopping, or another broker does not answer.',
   507: 'The store is full.'
 } as const
 

@@ -1,7 +1,15 @@
 import type { FastifyInstance } from 'fastify'
 import { DROP_REASONS } from '../../src/plugin.ts'
 import { isoTime, perSecond } from './format.ts'
-import { countSchema, objectSchema, partialSchema, rateSchema, routeSchema, timeSchema } from './schemas.ts'
+import {
+  brokerSchema,
+  countSchema,
+  objectSchema,
+  partialSchema,
+  rateSchema,
+  routeSchema,
+  timeSchema
+} from './schemas.ts'
 import type { Introspected } from './source.ts'
 
 const byQosSchema = {
@@ -13,6 +21,7 @@ const byQosSchema = {
 } as const
 
 const serverSchema = objectSchema({
+  broker: { ...brokerSchema, description: 'Name of this broker; null: it is alone on its store.' },
   lane: { type: 'string', description: 'The part of a message id before the colon.' },
   startedAt: timeSchema,
   uptimeMs: countSchema,
@@ -69,6 +78,7 @@ export function addServerRoutes(app: FastifyInstance, context: Introspected): vo
 async function serverRow(context: Introspected) {
   const server = await context.directory.server()
   return {
+    broker: context.peers?.self ?? null,
     lane: server.lane,
     startedAt: isoTime(server.startedAt),
     uptimeMs: Math.max(0, context.clock.now() - server.startedAt),

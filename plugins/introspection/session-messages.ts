@@ -1,9 +1,11 @@
 import type { FastifyInstance } from 'fastify'
+import { isQueueError } from '../../src/plugin.ts'
 import { decodePart, encodePart } from './cursor.ts'
 import { LISTED_PAYLOAD_BYTES, messageRow, messageSchema } from './message-row.ts'
 import type { PageQuery } from './page.ts'
 import { readParts } from './parts.ts'
 import { cursorQuerySchema, objectSchema, pageSchema, pathSchema, problems, routeSchema } from './schemas.ts'
+import { SharedOne } from './shared.ts'
 import type { Introspected } from './source.ts'
 
 const STATUSES = ['queued', 'inflight'] as const
@@ -19,8 +21,16 @@ const owedSchema = objectSchema({
 })
 
 /** GET /sessions/:id/messages: what a session has still to ack. Unknown id: QUEUE_NOT_FOUND. */
-export function addSessionMessageRoutes(app: FastifyInstance, { messages }: Introspected): void {
-  app.get<{ Params: { id: string }; Querystring: PageQuery & { status?: (typeof STATUSES)[number] } }>(
+export function addSessionMessageRoutes(app: FastifyInstance, context: Introspected): void {
+  const one = new SharedOne(context, 'session-messages', async ({ id, query }: Asked) => {
+    try {
+      return await owed(context, id, query)
+    } catch (error) {
+      if (isQueueError(error) && error.code === 'QUEUE_NOT_FOUND') return null
+      throw error
+    }
+  })
+  app.get<{ Params: { id: string }; Querystring: OwedQuery }>(
     '/sessions/:id/messages',
     {
       schema: routeSchema(
@@ -38,24 +48,33 @@ export function addSessionMessageRoutes(app: FastifyInstance, { messages }: Intr
           querystring: cursorQuerySchema({
             status: { type: 'string', enum: STATUSES, description: 'Messages of this status only.' }
           }),
-          response: { 200: pageSchema('messages', owedSchema), ...problems(400, 404) }
+          response: { 200: pageSchema('messages', owedSchema), ...problems(400, 404, 503) }
         }
       )
     },
-    async ({ params, query }) => {
-      const { status } = query
-      const { items, next } = await readParts({
-        read: (after, limit) => messages.owed(params.id, after, limit),
-        after: decodePart('owed', query.cursor),
-        limit: query.limit,
-        isWanted: item => status === undefined || item.status === status,
-        isBeyond: item => status === 'inflight' && item.status === 'queued'
-      })
-      const rows = items.map(({ status, sequence, message }) => ({
-        ...{ status, sequence },
-        message: message && messageRow(message, LISTED_PAYLOAD_BYTES)
-      }))
-      return { messages: rows, next: encodePart('owed', next) }
-    }
+    ({ params: { id }, query }) => one.find({ id, query }, 'session', id)
   )
+}
+
+type OwedQuery = PageQuery & { readonly status?: (typeof STATUSES)[number] }
+
+interface Asked {
+  readonly id: string
+  readonly query: OwedQuery
+}
+
+async function owed({ messages }: Introspected, id: string, query: OwedQuery) {
+  const { status } = query
+  const { items, next } = await readParts({
+    read: (after, limit) => messages.owed(id, after, limit),
+    after: decodePart('owed', query.cursor),
+    limit: query.limit,
+    isWanted: item => status === undefined || item.status === status,
+    isBeyond: item => status === 'inflight' && item.status === 'queued'
+  })
+  const rows = items.map(({ status, sequence, message }) => ({
+    ...{ status, sequence },
+    message: message && messageRow(message, LISTED_PAYLOAD_BYTES)
+  }))
+  return { messages: rows, next: encodePart('owed', next) }
 }

@@ -2,6 +2,7 @@ import { splitTopic } from '../../src/plugin.ts'
 import { oldestAt } from './counts.ts'
 import { isoTime, queuesOf } from './format.ts'
 import {
+  brokerSchema,
   countSchema,
   nullableTimeSchema,
   objectSchema,
@@ -25,6 +26,7 @@ const subscriptionProperties = {
 
 const properties = {
   id: { type: 'string' },
+  broker: brokerSchema,
   connected: { type: 'boolean' },
   persistent: { type: 'boolean', description: 'Whether it outlives the connection.' },
   state: {
@@ -59,7 +61,7 @@ const properties = {
 }
 
 /** What of a session is known of every broker. */
-const KNOWN = ['id', 'connected', 'persistent', 'queues', 'subscriptions']
+const KNOWN = ['id', 'broker', 'connected', 'persistent', 'queues', 'subscriptions']
 
 /** JSON Schema of a session. */
 export function sessionSchema({ isPartial }: Introspected) {
@@ -81,6 +83,7 @@ export async function sessionRow(session: SessionEntry, context: Introspected) {
   const subscriptions = [...session.subscriptions()].sort((a, b) => compareText(a.filter, b.filter))
   return {
     id: session.clientId,
+    broker: context.peers?.self ?? null,
     connected: session.isConnected,
     persistent: session.isPersistent,
     state: session.state,

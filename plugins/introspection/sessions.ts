@@ -1,10 +1,10 @@
 import type { FastifyInstance } from 'fastify'
-import { notFound } from '../../src/plugin.ts'
 import { isAttached } from './attached.ts'
 import { countBacklog, findOldestAt } from './counts.ts'
-import { type PageQuery, type PageSource, readPage, type SortKey } from './page.ts'
+import type { PageQuery, PageSource, SortKey } from './page.ts'
 import { listQuerySchema, objectSchema, pageSchema, pathSchema, problems, routeSchema } from './schemas.ts'
 import { type SessionRow, sessionRow, sessionSchema, sessionStates } from './session-row.ts'
+import { SharedList, SharedOne } from './shared.ts'
 import type { Introspected, SessionEntry } from './source.ts'
 import { Turn } from './turn.ts'
 import { needControl } from './unable.ts'
@@ -57,6 +57,13 @@ const droppedSchema = objectSchema({
 export function addSessionRoutes(app: FastifyInstance, context: Introspected): void {
   const row = sessionSchema(context)
   const sorts = sessionSorts(context)
+  const list = new SharedList(context, 'sessions', (query: PageQuery & SessionFilters) =>
+    sessionSource(context, query)
+  )
+  const one = new SharedOne(context, 'session', async (id: string) => {
+    const session = await context.directory.session(id)
+    return session === undefined ? null : await sessionRow(session, context)
+  })
   app.get<{ Querystring: PageQuery & SessionFilters }>(
     '/sessions',
     {
@@ -69,9 +76,8 @@ export function addSessionRoutes(app: FastifyInstance, context: Introspected): v
       )
     },
     async request => {
-      const { query } = request
-      const { rows, next } = await readPage(sessionSource(context, query), query, Turn.of(request))
-      return { sessions: rows, next }
+      const { rows, ...page } = await list.read(request.query, Turn.of(request))
+      return { sessions: rows, ...page }
     }
   )
   app.get<{ Params: { id: string } }>(
@@ -79,14 +85,10 @@ export function addSessionRoutes(app: FastifyInstance, context: Introspected): v
     {
       schema: routeSchema(
         { tag: TAG, operationId: 'getSession', summary: 'One session' },
-        { params: idSchema, response: { 200: row, ...problems(404) } }
+        { params: idSchema, response: { 200: row, ...problems(404, 503) } }
       )
     },
-    async ({ params }) => {
-      const session = await context.directory.session(params.id)
-      if (session === undefined) throw notFound('session', params.id)
-      return sessionRow(session, context)
-    }
+    ({ params }) => one.find(params.id, 'session', params.id)
   )
   addEndings(app, context)
 }

@@ -1,3 +1,4 @@
+import type { Peers } from '../../src/cluster/calls.ts'
 import type {
   ClientView,
   Clock,
@@ -72,6 +73,8 @@ export interface Introspected {
   readonly control: Control | null
   readonly clock: Clock
   readonly log: Logger
+  /** The other brokers on the store; null: there are none. */
+  readonly peers: Peers | null
   /** Whether the source may answer null where a server of ours always knows. */
   readonly isPartial: boolean
 }

@@ -2,8 +2,9 @@ import type { FastifyInstance } from 'fastify'
 import { assertFilter, filterReachesQueue, notFound, QueueError, splitTopic } from '../../src/plugin.ts'
 import { badRequest, isoTime } from './format.ts'
 import { topicMatches } from './match.ts'
-import { type PageQuery, type PageSource, readPage, type SortKey } from './page.ts'
+import type { PageQuery, PageSource, SortKey } from './page.ts'
 import {
+  brokerSchema,
   listQuerySchema,
   nullableTimeSchema,
   objectSchema,
@@ -14,6 +15,7 @@ import {
   routeSchema,
   timeSchema
 } from './schemas.ts'
+import { SharedList } from './shared.ts'
 import type { Introspected, Source, SubscriptionEntry } from './source.ts'
 import { Turn } from './turn.ts'
 import { needControl } from './unable.ts'
@@ -54,6 +56,7 @@ const querySchema = listQuerySchema('client', SORTS, {
 export function addSubscriptionRoutes(app: FastifyInstance, context: Introspected): void {
   const row = objectSchema({
     client: { type: 'string' },
+    broker: brokerSchema,
     filter: { type: 'string' },
     queue: { type: 'string', description: 'First level of the filter; + and # stand for themselves.' },
     event: { type: 'string', description: 'The other levels of the filter.' },
@@ -61,6 +64,9 @@ export function addSubscriptionRoutes(app: FastifyInstance, context: Introspecte
     connected: { type: 'boolean' },
     createdAt: context.isPartial ? nullableTimeSchema : timeSchema
   })
+  const list = new SharedList(context, 'subscriptions', (query: PageQuery & SubscriptionFilters) =>
+    subscriptionSource(context, query)
+  )
   app.get<{ Querystring: PageQuery & SubscriptionFilters }>(
     '/subscriptions',
     {
@@ -73,9 +79,8 @@ export function addSubscriptionRoutes(app: FastifyInstance, context: Introspecte
       )
     },
     async request => {
-      const { query } = request
-      const { rows, next } = await readPage(subscriptionSource(context, query), query, Turn.of(request))
-      return { subscriptions: rows, next }
+      const { rows, ...page } = await list.read(request.query, Turn.of(request))
+      return { subscriptions: rows, ...page }
     }
   )
   addOnBehalf(app, context)
@@ -176,7 +181,7 @@ function addOnBehalf(app: FastifyInstance, context: Introspected): void {
 }
 
 function subscriptionSource(
-  { directory }: Introspected,
+  { directory, peers }: Introspected,
   filters: SubscriptionFilters
 ): PageSource<Owned, object> {
   const { client, filter, queue, matches, connected } = filters
@@ -195,7 +200,7 @@ function subscriptionSource(
       if (queue !== undefined && !filterReachesQueue(subscription.filter, queue)) return false
       return matches === undefined || topicMatches(subscription.filter, matches)
     },
-    toRow: subscriptionRow
+    toRow: owned => ({ broker: peers?.self ?? null, ...subscriptionRow(owned) })
   }
 }
 

@@ -16,6 +16,7 @@ export class Top<Item> {
   /** Takes an item in if it is among the first. */
   offer(item: Item): void {
     const items = this.#items
+    if (this.#limit === 0) return
     const isFull = items.length === this.#limit
     if (isFull && this.#compare(item, items[items.length - 1]!) > 0) return
     let low = 0

@@ -1,5 +1,7 @@
+import type { Peers } from '../../src/cluster/calls.ts'
 import { definePlugin } from '../../src/plugin.ts'
 import { BacklogTotal } from './backlog-total.ts'
+import { addClusterMetrics } from './cluster-metrics.ts'
 import { addEventMetrics } from './event-metrics.ts'
 import { addProcessMetrics } from './process-metrics.ts'
 import { addServerMetrics } from './server-metrics.ts'
@@ -8,10 +10,12 @@ import { addServerMetrics } from './server-metrics.ts'
 export const metrics = definePlugin<Record<string, never>>({
   name: 'metrics',
   schema: { type: 'object', required: [], additionalProperties: false },
-  setup({ metrics: registry, directory, events, clock, log }) {
+  setup(context) {
+    const { metrics: registry, directory, events, clock, log } = context
     addServerMetrics(registry, directory, new BacklogTotal({ directory, clock, log }))
     addEventMetrics(registry, events)
     addProcessMetrics(registry)
+    addClusterMetrics(registry, () => (context as { peers?: Peers | null }).peers ?? null)
     return {
       async rootRoutes(app) {
         const schema = {

@@ -38,6 +38,8 @@ export class Member implements ClusterListener, Shared {
   readonly #willIds: IdBlock
   #stages: Stages | null = null
   #arrivals: Arrivals | null = null
+  /** Sessions that are being fetched, by client id. */
+  readonly #claims = new Map<string, Promise<void>>()
 
   constructor(options: MemberOptions) {
     this.#options = options
@@ -56,17 +58,27 @@ export class Member implements ClusterListener, Shared {
     await cluster.start(this, bus)
   }
 
+  /** The server is about to stop: nothing more comes in from others. */
+  retire(): void {
+    this.#arrivals?.stop()
+    this.#options.cluster.retire()
+  }
+
   /** Leaves the others; what is stored stays for them. */
   leave(): Promise<void> {
-    this.#arrivals?.stop()
     return this.#options.cluster.stop()
   }
 
   // ---- what sessions ask
 
   async claim(clientId: string): Promise<void> {
-    const parts = await this.#options.cluster.claim(clientId)
-    if (parts) await this.#arrivals?.enter(parts)
+    const claim = this.#claim(clientId)
+    this.#claims.set(clientId, claim)
+    try {
+      await claim
+    } finally {
+      if (this.#claims.get(clientId) === claim) this.#claims.delete(clientId)
+    }
   }
 
   disown(clientId: string): Promise<void> {
@@ -111,6 +123,7 @@ export class Member implements ClusterListener, Shared {
 
   async release(clientId: string): Promise<void> {
     // it may be about to come in
+    await this.#claims.get(clientId)?.catch(() => {})
     await this.#arrivals?.settled()
     await this.#stages?.sessions.handOver(clientId)
   }
@@ -144,6 +157,11 @@ export class Member implements ClusterListener, Shared {
           })
     this.#stages?.journal.fail(error)
     this.#options.fenced(error)
+  }
+
+  async #claim(clientId: string): Promise<void> {
+    const parts = await this.#options.cluster.claim(clientId)
+    if (parts) await this.#arrivals?.enter(parts)
   }
 
   /** A publish of QoS 0 that another broker has accepted. */

@@ -1,8 +1,13 @@
+import type { Clock } from '../clock.ts'
 import type { Subscription } from '../delivery/subscription.ts'
+import { isQueueError } from '../errors.ts'
 import { type Pending, rerouted, type SealedBatch } from '../journal/batch.ts'
 import type { Route, Router } from '../routing/router.ts'
 import type { ClusterStore } from '../store/cluster.ts'
-import { REPLAY_STREAM } from '../store/store.ts'
+import { REPLAY_STREAM, type StreamRow } from '../store/store.ts'
+
+/** After a store that could not be read. */
+const RETRY_MS = 250
 
 /**
  * The batch with the streams that other servers have made since its messages were routed. The store is asked after the
@@ -11,9 +16,10 @@ import { REPLAY_STREAM } from '../store/store.ts'
 export async function routedAnew(
   batch: SealedBatch,
   cluster: ClusterStore,
-  router: Router<Subscription>
+  router: Router<Subscription>,
+  clock: Clock
 ): Promise<SealedBatch> {
-  for (const row of await cluster.newStreams()) router.share(row)
+  for (const row of await newStreams(cluster, clock)) router.share(row)
   const isOld = ({ route }: Pending) => (route as Route<Subscription>).version !== router.version
   if (!batch.messages.some(isOld)) return batch
   return rerouted(batch, pending => {
@@ -23,4 +29,16 @@ export async function routedAnew(
     if (streamIds[0] !== REPLAY_STREAM) return { route, streamIds: route.streamIds }
     return { route, streamIds: message.qos === 0 ? [REPLAY_STREAM] : route.replayedIds }
   })
+}
+
+/** Asks until the store answers: the batch waits, and the journal sees to its publishers. */
+async function newStreams(cluster: ClusterStore, clock: Clock): Promise<readonly StreamRow[]> {
+  for (;;) {
+    try {
+      return await cluster.newStreams()
+    } catch (error) {
+      if (!isQueueError(error) || error.code !== 'QUEUE_STORE_AWAY') throw error
+      await new Promise<void>(resolve => clock.after(RETRY_MS, resolve))
+    }
+  }
 }

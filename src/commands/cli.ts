@@ -5,6 +5,7 @@ import { attachCommand, detachCommand, disconnectCommand, endCommand, purgeComma
 import { clientsCommand } from './clients.ts'
 import { type Command, CommandError, EXIT } from './command.ts'
 import { configCommand } from './config.ts'
+import { importCommand } from './import.ts'
 import { messageCommand } from './message.ts'
 import { messagesCommand } from './messages.ts'
 import { migrateCommand } from './migrate.ts'
@@ -33,7 +34,8 @@ export const COMMANDS: readonly Command[] = [
   detachCommand,
   purgeCommand,
   endCommand,
-  migrateCommand
+  migrateCommand,
+  importCommand
 ]
 
 const NAMES = COMMANDS.map(command => command.usage.split(' ')[0] ?? '')

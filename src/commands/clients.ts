@@ -1,3 +1,4 @@
+import { brokerFact } from './brokers.ts'
 import { type Command, textArgument } from './command.ts'
 import { type Fact, factsText } from './facts.ts'
 import { ageText, bytesText, countText } from './human.ts'
@@ -7,6 +8,8 @@ import type { Column } from './table.ts'
 /** A client as GET /v1/clients shows it; times in ISO 8601. Null: not known, or there is none. */
 export interface ClientRow {
   readonly id: string
+  /** The broker that it is connected to; null: the server is alone on its store. */
+  readonly broker?: string | null
   readonly username: string | null
   readonly address: string | null
   readonly transport: string
@@ -72,6 +75,7 @@ export const clientsCommand: Command = {
 export function clientColumns(nowMs: number): Column<ClientRow>[] {
   return [
     { head: 'CLIENT', cell: row => row.id },
+    { head: 'BROKER', rank: 3, isOptional: true, cell: row => row.broker ?? '-' },
     { head: 'USER', rank: 4, isOptional: true, cell: row => row.username ?? '-' },
     { head: 'ADDRESS', rank: 3, cell: row => row.address ?? '-' },
     { head: 'TRANSPORT', rank: 6, cell: row => row.transport },
@@ -89,6 +93,7 @@ export function clientColumns(nowMs: number): Column<ClientRow>[] {
 export function clientText(row: ClientRow, nowMs: number): string {
   const facts: readonly Fact[] = [
     ['client', row.id],
+    ...brokerFact(row.broker),
     ['user', row.username ?? '-'],
     ['address', row.address ?? '-'],
     ['transport', row.transport],

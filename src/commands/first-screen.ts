@@ -41,10 +41,19 @@ export function firstScreen(server: StartedServer, coloured: boolean): string {
 
 function storeRows(settings: Settings): (readonly [string, string])[] {
   if (settings.store === 'memory') return [['Store', 'memory: everything is gone when the server stops']]
+  if (settings.store === 'mongodb') {
+    const name = settings.brokerName === '' ? [] : [['Broker', settings.brokerName] as const]
+    return [['Store', `mongodb, at ${withoutPassword(settings.mongodbUrl)}`], ...name]
+  }
   return [
     ['Store', `${settings.store}, in ${resolve(settings.data)}`],
     ['fsync', fsyncText(settings)]
   ]
+}
+
+/** The address of a database for people: without its password and options. */
+function withoutPassword(url: string): string {
+  return url.replace(/\?.*$/, '').replace(/^([\w+]+:\/\/)([^:@/]*):[^/]*@/, '$1$2:***@')
 }
 
 function fsyncText({ fsync, fsyncIntervalMs }: Settings): string {

@@ -1,3 +1,4 @@
+import { brokerFact } from './brokers.ts'
 import { type Command, textArgument } from './command.ts'
 import { type Fact, factsText } from './facts.ts'
 import { ageText, countText, durationText } from './human.ts'
@@ -7,6 +8,8 @@ import { type Column, tableText } from './table.ts'
 /** A session as GET /v1/sessions shows it; times in ISO 8601. Null: not known, or there is none. */
 export interface SessionRow {
   readonly id: string
+  /** The broker that has it; null: the server is alone on its store. */
+  readonly broker?: string | null
   readonly connected: boolean
   readonly persistent: boolean
   readonly state: string | null
@@ -76,6 +79,7 @@ export const sessionsCommand: Command = {
 export function sessionColumns(nowMs: number): Column<SessionRow>[] {
   return [
     { head: 'SESSION', cell: row => row.id },
+    { head: 'BROKER', rank: 3, isOptional: true, cell: row => row.broker ?? '-' },
     { head: 'CONNECTED', cell: row => presence(row, nowMs) },
     { head: 'STATE', rank: 2, cell: row => row.state ?? '?' },
     { head: 'QUEUES', rank: 1, cell: row => namesText(row.queues) },
@@ -91,6 +95,7 @@ export function sessionColumns(nowMs: number): Column<SessionRow>[] {
 export function sessionText(row: SessionRow, nowMs: number): string {
   const facts: readonly Fact[] = [
     ['session', row.id],
+    ...brokerFact(row.broker),
     ['kind', row.persistent ? 'durable: kept while its client is away' : 'clean: ends with its connection'],
     ['connected', presence(row, nowMs)],
     ['state', row.state],

@@ -354,12 +354,15 @@ export class Sessions implements SessionHost {
     if (reason !== 'replaced') this.#disown(session.clientId)
   }
 
-  /** In order with what else is done with the client id: it may be back already. */
+  /**
+   * In order with what else is done with the client id: it may be back already. It is not waited for: the store may be at
+   * giving the client id to another server, which waits for us.
+   */
   #disown(clientId: string): void {
     const { shared } = this.#options
     if (!shared) return
     void this.#serial.run(clientId, async () => {
-      if (!this.#byClient.has(clientId)) await shared.disown(clientId)
+      if (!this.#byClient.has(clientId)) void shared.disown(clientId)
     })
   }
 

@@ -209,10 +209,10 @@ export class Journal {
     return new Promise(resolve => this.#settling.push({ last, resolve }))
   }
 
-  /** Refuses whatever is appended from now on; resolves when the rest is stored. */
+  /** Refuses whatever is appended from now on; resolves when the rest is stored, or the store has been away for too long. */
   close(): Promise<void> {
     this.#isClosed = true
-    return this.drained()
+    return this.#away ? Promise.resolve() : this.drained()
   }
 
   #hasWork(): boolean {
@@ -222,7 +222,7 @@ export class Journal {
   #commitNext(): void {
     const batch = this.#sealed.shift() ?? (this.#builder.isEmpty ? undefined : this.#builder.seal())
     if (!batch) {
-      for (const resolve of this.#idle.splice(0)) resolve()
+      this.#rest()
       return
     }
     this.#isBusy = true
@@ -292,6 +292,12 @@ export class Journal {
     this.#refuseAll(refused, away, last)
     this.#pendingBytes = batch.bytes
     this.#giveRoom()
+    if (this.#isClosed) this.#rest()
+  }
+
+  /** Those who wait for the end of all work are told that there is none, or that the rest cannot be waited for. */
+  #rest(): void {
+    for (const resolve of this.#idle.splice(0)) resolve()
   }
 
   /**

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { isDirect } from '../delivery/subscription.ts'
 import type { StateChange, Store, StoreContents } from '../store/store.ts'
 import { rangesOf, readKept, streamsOf } from './messages.ts'
 import { rowKey, rowsOf, rowText } from './rows.ts'
@@ -74,7 +75,9 @@ export function differences(one: Inventory, other: Inventory): string[] {
 }
 
 function countRows(rows: readonly StateChange[]) {
-  const count = (table: StateChange['table']) => rows.filter(row => row.table === table).length
+  // what the server has made for itself is moved, and not counted
+  const isOwn = ({ table, key }: StateChange) => table === 'subscription' && isDirect(key.filter)
+  const count = (table: StateChange['table']) => rows.filter(row => row.table === table && !isOwn(row)).length
   return {
     sessions: count('session'),
     subscriptions: count('subscription'),

@@ -8,6 +8,7 @@ import { refusal } from './place.ts'
 import { rowsOf } from './rows.ts'
 import { assertOneLane, assertSource, headOf } from './source.ts'
 import { assertTarget, type Mark, markChange, markOf, RowWriter } from './target.ts'
+import { wholeOf } from './whole.ts'
 
 /** One of the two stores. */
 export interface Side {
@@ -61,10 +62,11 @@ const PLACE_TOPIC = '$migration'
  * @throws QueueError QUEUE_REQUEST_INVALID: nothing was done; QUEUE_DATA_CORRUPT: the target differs; and those of the stores.
  */
 export async function migrate(options: MigrateOptions): Promise<Migrated> {
-  const source = await open(options.source)
+  const opened = await open(options.source)
   const result = { isDone: false, isResumed: false, counts: null as Counts | null }
   try {
-    assertSource(source.contents, source.side.name)
+    assertSource(opened.contents, opened.side.name)
+    const source = { ...opened, contents: await wholeOf(opened.store, opened.contents, opened.side.name) }
     await assertOneLane(source.store, source.contents, source.side.name)
     result.isResumed = await fill(options, source)
     result.counts = await check(options, source)
@@ -72,7 +74,7 @@ export async function migrate(options: MigrateOptions): Promise<Migrated> {
   } catch (cause) {
     if (cause !== STOPPED) throw cause
   } finally {
-    await source.store.close()
+    await opened.store.close()
   }
   return result
 }

@@ -22,7 +22,7 @@ export interface StoreChoice {
 /** Makes the store of a place anew each time; nothing is opened yet. */
 export async function storeAt(place: Place, { brokerName, log }: StoreChoice): Promise<Store> {
   const settings = defaultSettings({ ...place.settings, brokerName, fsync: 'always' })
-  const plugins = builtinPlugins(settings).filter(({ name }) => name.startsWith('store-'))
+  const plugins = builtinPlugins(settings).filter(({ name }) => name === `store-${settings.store}`)
   const parts = {
     log,
     clock: systemClock,

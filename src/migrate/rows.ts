@@ -1,5 +1,6 @@
 import { readRecord } from '../journal/record.ts'
 import type { MetaRow, StateChange, StoreContents } from '../store/store.ts'
+import { ByteReader } from '../wire/bytes.ts'
 
 /** The row of a target that is not complete. */
 export const MARK_KEY = 'migration'
@@ -12,7 +13,7 @@ export function rowsOf(contents: StoreContents): StateChange[] {
     ...[...metaOf(meta, contents)].map(([key, row]) => ({ table: 'meta', key, row }) as const),
     ...sessionRows(contents),
     ...[...retained].map(([key, row]) => retainedRow(key, row)),
-    ...[...wills].map(([key, row]) => ({ table: 'will', key, row }) as const),
+    ...[...wills].map(([key, row]) => ({ table: 'will', key, row, clientId: clientOfWill(row) }) as const),
     ...[...topics].map(([key, row]) => ({ table: 'topic', key, row }) as const)
   ]
 }
@@ -72,4 +73,12 @@ function* sessionRows({ sessions, cursors, subscriptions }: StoreContents): Gene
 function retainedRow(key: string, row: Buffer): StateChange {
   const { acceptedAt, sequence } = readRecord(row, 0).message
   return { table: 'retained', key, row, order: { acceptedAt, sequence } }
+}
+
+/** Whose will a row is: behind four numbers and its length stands the client id. */
+function clientOfWill(row: Buffer): string {
+  const input = new ByteReader(row)
+  for (let i = 0; i < 4; i++) input.number()
+  const bytes = input.number()
+  return row.toString('utf8', input.offset, input.offset + bytes)
 }

@@ -9,11 +9,12 @@ import { markOf } from './target.ts'
  * @throws QueueError QUEUE_REQUEST_INVALID
  */
 export function assertSource(contents: StoreContents, name: string): void {
-  const { lastStop } = contents
+  const { lastStop, lanes = [] } = contents
   const begun = markOf(contents)
   if (begun)
     throw refusal(`${name} is not complete: what was put into it from ${begun.from} has to be finished first`)
-  if (lastStop === 'new') throw refusal(`there is nothing in ${name}`)
+  // a name that is new among those of other brokers finds what they have left
+  if (lastStop === 'new' && lanes.length < 2) throw refusal(`there is nothing in ${name}`)
   if (lastStop !== 'machine') return
   throw refusal(
     `the last server on ${name} may have lost what it had noted (a power cut, or a full disk): start a server on it and stop it, then it can be moved`

@@ -15,6 +15,11 @@ export interface ClusterStore {
    * once, when what {@link Store.open} handed over is in memory.
    */
   start(listener: ClusterListener, bus: Bus | null): Promise<void>
+  /**
+   * The server is about to stop: nothing is claimed or taken over any more, and claims that wait are given up with
+   * QUEUE_SERVER_STOPPING. Heartbeats go on, others are answered.
+   */
+  retire(): void
   /** Ends what {@link start} has begun; nothing is told to the listener afterwards. `Store.close` comes later. */
   stop(): Promise<void>
 
@@ -126,6 +131,8 @@ export interface BrokerRow {
   readonly lane: number
   /** `live`; `silent`: no heartbeat for longer than usual; `stopped`: said goodbye; `dead`: its lane was closed by another. */
   readonly state: 'live' | 'silent' | 'stopped' | 'dead'
+  /** It does not live, and all that it has left was taken over. */
+  readonly isEmptied?: boolean
   readonly isSelf: boolean
   /** Milliseconds since its last heartbeat was seen. */
   readonly heartbeatAgeMs: number

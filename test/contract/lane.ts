@@ -78,7 +78,8 @@ export function defineLane({ define, defineKept }: Definers): void {
     for (let round = 0; round < 3; round++) {
       await under.store.lane.release({
         above: id => (id === 1 ? 500 : Number.POSITIVE_INFINITY),
-        pending: []
+        pending: [],
+        heads: [1_000]
       })
     }
     const left = (await times(under.reopen())).map(([sequence]) => sequence!)
@@ -95,7 +96,8 @@ export function defineLane({ define, defineKept }: Definers): void {
     await under.store.lane.commit(batchOf(1, specs))
     const thirds = range(1, 33).map(i => i * 3)
     t.deepEqual(postings((await under.reopen()).postings), { 0: thirds, 9: range(1, 100) })
-    await under.store.lane.release({ above: id => (id === REPLAY_STREAM ? 90 : 100), pending: [] })
+    const above = (id: number) => (id === REPLAY_STREAM ? 90 : 100)
+    await under.store.lane.release({ above, pending: [], heads: [100] })
     const left = postings((await under.reopen()).postings)[REPLAY_STREAM] ?? []
     t.deepEqual(
       left.filter(sequence => sequence > 90),

@@ -2,14 +2,16 @@ import type { Owed } from '../../src/store/store.ts'
 import { batchOf, plainBatch, range, readLane, sequencesOf } from '../helpers/batches.ts'
 import { type Definers, postings } from './under-test.ts'
 
-const NOTHING_OWED: Owed = { above: () => Number.POSITIVE_INFINITY, pending: [] }
+/** The last of the messages that each test begins with. */
+const HEAD = 2_000
+const NOTHING_OWED: Owed = { above: () => Number.POSITIVE_INFINITY, pending: [], heads: [HEAD] }
 
 /** What is freed, and what is not. */
 export function defineRelease({ define, defineKept }: Definers): void {
   const payload = Buffer.alloc(1_000, 1)
 
   define('release frees what is owed to nobody', async (t, under) => {
-    await under.fill(2_000, { payload })
+    await under.fill(HEAD, { payload })
     const { lane } = under.store
     const before = lane.sizeBytes()
     t.true(before > 2_000_000)
@@ -31,7 +33,8 @@ export function defineRelease({ define, defineKept }: Definers): void {
     const pending = [3, 4, 777, 1_234]
     const owed: Owed = {
       above: id => (id === 1 ? 1_900 : id === 2 ? 500 : Number.POSITIVE_INFINITY),
-      pending
+      pending,
+      heads: [HEAD]
     }
     const isOwed = (sequence: number) =>
       pending.includes(sequence) ||
@@ -51,16 +54,16 @@ export function defineRelease({ define, defineKept }: Definers): void {
   })
 
   define('one message that is owed does not keep those around it', async (t, under) => {
-    await under.fill(2_000, { payload })
+    await under.fill(HEAD, { payload })
     for (let round = 0; round < 3; round++)
-      await under.store.lane.release({ above: () => Number.POSITIVE_INFINITY, pending: [1_000] })
+      await under.store.lane.release({ ...NOTHING_OWED, pending: [1_000] })
     t.true(under.store.lane.sizeBytes() <= under.emptyLaneBytes + 10_000)
     const left = await readLane(under.store.lane, 1, 2_000)
     t.true(left.some(message => message.sequence === 1_000))
   })
 
   define('a released sequence is answered for as gone', async (t, under) => {
-    await under.fill(2_000, { payload })
+    await under.fill(HEAD, { payload })
     await under.store.lane.release(NOTHING_OWED)
     const block = await under.store.lane.read(1)
     t.is(block.from, 1)
@@ -69,9 +72,9 @@ export function defineRelease({ define, defineKept }: Definers): void {
   })
 
   define('reads and commits go on while records are released', async (t, under) => {
-    await under.fill(2_000, { payload })
+    await under.fill(HEAD, { payload })
     const { lane } = under.store
-    const owed: Owed = { above: () => Number.POSITIVE_INFINITY, pending: range(1, 20).map(i => i * 100) }
+    const owed: Owed = { ...NOTHING_OWED, pending: range(1, 20).map(i => i * 100) }
     const released = lane.release(owed)
     for (let i = 1; i <= 20; i++) {
       const block = await lane.read(i * 100)
@@ -83,7 +86,7 @@ export function defineRelease({ define, defineKept }: Definers): void {
   })
 
   defineKept('no sequence comes again after everything was released', async (t, under) => {
-    await under.fill(2_000, { payload })
+    await under.fill(HEAD, { payload })
     await under.store.lane.release(NOTHING_OWED)
     t.is((await under.reopen()).nextSequence, 2_001)
   })

@@ -15,9 +15,18 @@ export interface StoreUnderTest {
 export interface ContractOptions {
   /** In front of each title. */
   readonly name: string
-  /** A new store, not yet open. Whatever it leaves is removed by a teardown. */
-  create(t: ExecutionContext): Promise<StoreUnderTest>
+  /** One test after another, where they would share a slow server. */
+  readonly isSerial?: boolean
+  /** How many rows are many, where the server of the tests is slow; 3000 when left out. */
+  readonly manyRows?: number
+  /**
+   * A new store, not yet open. Whatever it leaves is removed by a teardown. Without a program that it needs it marks the
+   * test as skipped and answers with undefined.
+   */
+  create(t: ExecutionContext): Promise<StoreUnderTest | undefined>
 }
+
+const MANY_ROWS = 3_000
 
 type Body = (t: ExecutionContext, under: Opened) => Promise<void>
 type Define = (title: string, body: Body) => void
@@ -27,18 +36,23 @@ export interface Definers {
   readonly define: Define
   /** For what shows only when the store is opened again; passes for a store that cannot be. */
   readonly defineKept: Define
+  readonly manyRows: number
 }
 
 /** The definers of a suite. */
 export function definersOf(test: TestFn, options: ContractOptions): Definers {
+  const register = options.isSerial ? test.serial : test
   const define: Define = (title, body) =>
-    test(`${options.name}: ${title}`, async t => body(t, await Opened.of(t, await options.create(t))))
+    register(`${options.name}: ${title}`, async t => {
+      const under = await options.create(t)
+      if (under) await body(t, await Opened.of(t, under))
+    })
   const defineKept: Define = (title, body) =>
     define(title, async (t, under) => {
       if (under.isReopened) await body(t, under)
       else t.pass()
     })
-  return { define, defineKept }
+  return { define, defineKept, manyRows: options.manyRows ?? MANY_ROWS }
 }
 
 /** A store that is open, and what it opened with. */

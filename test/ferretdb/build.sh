@@ -8,7 +8,7 @@ export LC_ALL=C
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/restante-ferretdb
 
 # another folder for other sources, so that nothing old is ever run
-folder=$cache/$(cat build.sh main.go go.mod go.sum | cksum | tr ' ' '-')
+folder=$cache/$(cat build.sh main.go one_at_a_time.go go.mod go.sum | cksum | tr ' ' '-')
 
 if [ "${1:-}" = --binary ]; then
   [ -e "$folder/done" ] || exit 1

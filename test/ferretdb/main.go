@@ -9,6 +9,8 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/url"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -39,8 +41,13 @@ func run(listen, data string) error {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return err
 	}
+	front, err := net.Listen("tcp", listen)
+	if err != nil {
+		return err
+	}
+	defer front.Close()
 	database, err := ferretdb.New(&ferretdb.Config{
-		Listener:  ferretdb.ListenerConfig{TCP: listen},
+		Listener:  ferretdb.ListenerConfig{TCP: "127.0.0.1:0"},
 		Handler:   "sqlite",
 		SQLiteURL: "file:" + folder + "/",
 		Logger:    slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
@@ -56,6 +63,14 @@ func run(listen, data string) error {
 		}
 		stop()
 	}(os.Getppid())
-	go func() { fmt.Println(database.MongoDBURI()) }()
+	go func() {
+		inner, err := url.Parse(database.MongoDBURI())
+		if err != nil {
+			stop()
+			return
+		}
+		fmt.Printf("mongodb://%s/\n", front.Addr())
+		listenOneAtATime(front, inner.Host)
+	}()
 	return database.Run(ctx)
 }

@@ -197,6 +197,8 @@ export class ModelBroker implements Store, ClusterStore {
     }
   }
 
+  retire(): void {}
+
   async stop(): Promise<void> {
     this.listener = null
   }

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { ExecutionContext } from 'ava'
+import type { ExecutionContext, TestFn } from 'ava'
 import { MongoClient } from 'mongodb'
 import { type Program, startProgram, testFolder } from './process.ts'
 import { skip } from './tools.ts'
@@ -31,6 +31,12 @@ interface Server {
   restart(): Promise<void>
 }
 
+/** A server for all tests of a file. */
+export interface MongodbOfFile {
+  /** Address of an empty database for one test; undefined, with the test marked as skipped, when there is no server. */
+  database(t: ExecutionContext): string | undefined
+}
+
 const BUILD = 'test/ferretdb/build.sh'
 
 /** The folder of the project. */
@@ -43,11 +49,8 @@ const TOP = fileURLToPath(new URL('../../../', import.meta.url))
  */
 export async function startMongodb(t: ExecutionContext): Promise<TestMongodb | undefined> {
   const server = await startAny(t)
-  if (!server) {
-    skip(t, `needs a MongoDB (get it: ${BUILD}, or apt-get install mongodb, or set MONGODB_URL)`)
-    return undefined
-  }
-  const databaseName = `restante_test_${randomUUID().slice(0, 8)}`
+  if (!server) return skipWithout(t)
+  const databaseName = newName()
   const url = withDatabase(server.url, databaseName)
   const client = new MongoClient(url, { serverSelectionTimeoutMS: 15_000 })
   t.teardown(async () => {
@@ -62,6 +65,46 @@ export async function startMongodb(t: ExecutionContext): Promise<TestMongodb | u
     stop: (signal = 'SIGKILL') => server.stop(signal),
     restart: () => server.restart()
   }
+}
+
+/**
+ * A server as {@link startMongodb} finds it, started before the first test of a file and ended after the last. Called
+ * once, at the top of the file. Use: `const url = mongodb.database(t); if (!url) return`.
+ */
+export function mongodbOfFile(test: TestFn): MongodbOfFile {
+  const ends: (() => unknown)[] = []
+  // hooks have no teardown of their own
+  const hook = { teardown: (end: () => unknown) => ends.unshift(end) } as unknown as ExecutionContext
+  let server: Server | undefined
+  test.before('a MongoDB for this file starts', async () => {
+    server = await startAny(hook)
+  })
+  test.after.always('the MongoDB of this file ends', async () => {
+    for (const end of ends) await end()
+  })
+  return {
+    database(t) {
+      if (!server) return skipWithout(t)
+      const { url, isShared } = server
+      const name = newName()
+      if (isShared) t.teardown(() => drop(url, name))
+      return withDatabase(url, name)
+    }
+  }
+}
+
+function newName(): string {
+  return `restante_test_${randomUUID().slice(0, 8)}`
+}
+
+function skipWithout(t: ExecutionContext): undefined {
+  skip(t, `needs a MongoDB (get it: ${BUILD}, or apt-get install mongodb, or set MONGODB_URL)`)
+}
+
+async function drop(url: string, databaseName: string): Promise<void> {
+  const client = new MongoClient(url)
+  await client.db(databaseName).dropDatabase()
+  await client.close()
 }
 
 async function startAny(t: ExecutionContext): Promise<Server | undefined> {

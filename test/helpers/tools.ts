@@ -10,6 +10,8 @@ const SOURCES: Readonly<Record<string, string>> = {
   npm: 'comes with Node',
   python3: 'apt-get install python3 python3-venv',
   promtool: 'apt-get install prometheus',
+  'redis-server': 'apt-get install redis-server',
+  haproxy: 'apt-get install haproxy',
   script: 'apt-get install bsdutils',
   stty: 'apt-get install coreutils'
 }

@@ -1,0 +1,94 @@
+import test from 'ava'
+import { type Clock, systemClock, type Timer } from '../../src/clock.ts'
+import { laneOf } from '../../src/lane.ts'
+import { range } from '../../test/helpers/batches.ts'
+import { aloneStore } from '../../test/helpers/mongo-store.ts'
+import { mongodbOfFile } from '../../test/helpers/mongodb.ts'
+import { MongodbProxy, targetOf, throughProxy } from '../../test/helpers/mongodb-proxy.ts'
+import { TcpProxy } from '../../test/helpers/tcp-proxy.ts'
+import { makeClusterPart } from './cluster/index.ts'
+
+const mongodb = mongodbOfFile(test)
+
+test.serial(
+  'a start whose first attempt to connect fails goes on when the database can be reached',
+  async t => {
+    const url = mongodb.database(t)
+    if (!url) return
+    const proxy = await TcpProxy.start(t, targetOf(url))
+    proxy.refuse()
+    const { store, log } = aloneStore(throughProxy(url, proxy.port))
+    const opened = store.open()
+    t.teardown(() => store.close())
+    while (!log.texts('warn').some(text => /tried again/.test(text)))
+      await new Promise(resolve => setImmediate(resolve))
+    await proxy.resume()
+    t.is((await opened).lastStop, 'new')
+    t.is(store.problem, null)
+    t.false(JSON.stringify(log.lines).includes('Topology is closed'))
+  }
+)
+
+test.serial('a start beside another that has just marked the empty database goes on', async t => {
+  const url = mongodb.database(t)
+  if (!url) return
+  const proxy = await MongodbProxy.start(t, targetOf(url))
+  const fault = { kind: 'error', code: 11_000 } as const
+  const injection = proxy.inject({ collection: 'restante_meta', fault })
+  const { store } = aloneStore(throughProxy(url, proxy.port))
+  t.teardown(() => store.close())
+  t.is((await store.open()).lastStop, 'new')
+  t.true(injection.hasHappened)
+})
+
+test.serial('five brokers start at once on an empty database', async t => {
+  const url = mongodb.database(t)
+  if (!url) return
+  const opened = range(1, 5).map(async n => {
+    const { store } = aloneStore(url, { brokerName: `b${n}`, makeClusterPart })
+    t.teardown(() => store.close())
+    return await store.open()
+  })
+  const contents = await Promise.all(opened)
+  t.deepEqual(contents.map(({ laneIndex }) => laneIndex).sort(), [0, 1, 2, 3, 4])
+  for (const { nextSequence, laneIndex } of contents) t.is(laneOf(nextSequence), laneIndex ?? -1)
+})
+
+test.serial('a start that the database refuses says what it says, and not that it is not there', async t => {
+  const url = mongodb.database(t)
+  if (!url) return
+  const proxy = await MongodbProxy.start(t, targetOf(url))
+  const messageOf = async (code: number) => {
+    proxy.inject({ collection: 'restante_meta', fault: { kind: 'error', code } })
+    const { store } = aloneStore(throughProxy(url, proxy.port), { storeTimeoutMs: 1 })
+    return (await t.throwsAsync(store.open(), { code: 'QUEUE_STORE_AWAY' }))?.message ?? ''
+  }
+  t.regex(await messageOf(13), /refuses: injected: .*: look at the user, the password and the rights/)
+  t.regex(await messageOf(73), /refuses: injected: (?!.*password)/)
+  t.regex(await messageOf(14_031), /has no room: injected/)
+  t.regex(await messageOf(11_602), /not ready within 1 ms: injected: InterruptedDueToReplStateChange/)
+})
+
+test.serial('a store that is closed without having been started sends no sign of life any more', async t => {
+  const url = mongodb.database(t)
+  if (!url) return
+  const running = new Set<Timer>()
+  const clock: Clock = {
+    ...systemClock,
+    every(ms, tick) {
+      const timer = systemClock.every(ms, tick)
+      running.add(timer)
+      return {
+        cancel() {
+          running.delete(timer)
+          timer.cancel()
+        }
+      }
+    }
+  }
+  const { store } = aloneStore(url, { clock, makeClusterPart })
+  await store.open()
+  t.is(running.size, 1)
+  await store.close()
+  t.is(running.size, 0)
+})
