@@ -7,7 +7,7 @@ export interface Control {
    * any lost connection; its will is sent.
    * @throws QueueError QUEUE_NOT_FOUND when no such client is connected.
    */
-  disconnect(clientId: string): void
+  disconnect(clientId: string): void | Promise<void>
   /**
    * Ends a session: closes the connection, then subscriptions, backlog and inflight are gone.
    * @returns how many messages it had still to receive, those inflight included.

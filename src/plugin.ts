@@ -14,6 +14,7 @@ import type { Bus } from './store/cluster.ts'
 import type { Store } from './store/store.ts'
 
 export * from './clock.ts'
+export type { Answering, CallCounts, PeerAnswers, Peers } from './cluster/calls.ts'
 export type { Arguments, Command } from './commands/command.ts'
 export * from './control.ts'
 export * from './directory.ts'

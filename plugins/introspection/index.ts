@@ -1,6 +1,5 @@
 import { definePlugin } from '../../src/plugin.ts'
 import { addRoutes } from './routes.ts'
-import type { Introspected } from './source.ts'
 
 /**
  * Shows over HTTP who is connected, attached and subscribed, how far everybody is, and what is kept; disconnects
@@ -12,8 +11,7 @@ export const introspection = definePlugin<Record<string, never>>({
   setup(context) {
     return {
       async routes(app) {
-        const { peers = null } = context as Partial<Pick<Introspected, 'peers'>>
-        addRoutes(app, { ...context, peers, isPartial: false })
+        addRoutes(app, { ...context, isPartial: false })
       }
     }
   }

@@ -1,4 +1,3 @@
-import type { Peers } from '../../src/cluster/calls.ts'
 import type {
   ClientView,
   Clock,
@@ -8,6 +7,7 @@ import type {
   MessagePart,
   MessageReader,
   OwedMessage,
+  Peers,
   ServerView,
   SessionView,
   StoredMessage,

@@ -1,6 +1,5 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
-import type { Peers } from '../../src/cluster/calls.ts'
-import { type BrokerRow, inLane } from '../../src/plugin.ts'
+import { type BrokerRow, inLane, type Peers } from '../../src/plugin.ts'
 
 const NO_CALLS = { answered: 0, failed: 0, missed: 0 }
 const STATES = ['live', 'silent', 'stopped', 'dead'] as const

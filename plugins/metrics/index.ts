@@ -1,4 +1,3 @@
-import type { Peers } from '../../src/cluster/calls.ts'
 import { definePlugin } from '../../src/plugin.ts'
 import { BacklogTotal } from './backlog-total.ts'
 import { addClusterMetrics } from './cluster-metrics.ts'
@@ -15,7 +14,7 @@ export const metrics = definePlugin<Record<string, never>>({
     addServerMetrics(registry, directory, new BacklogTotal({ directory, clock, log }))
     addEventMetrics(registry, events)
     addProcessMetrics(registry)
-    addClusterMetrics(registry, () => (context as { peers?: Peers | null }).peers ?? null)
+    addClusterMetrics(registry, () => context.peers)
     return {
       async rootRoutes(app) {
         const schema = {

@@ -2,6 +2,7 @@ import yargs, { type Argv } from 'yargs'
 import { nearestName } from '../config/suggestion.ts'
 import { packageVersion } from '../version.ts'
 import { attachCommand, detachCommand, disconnectCommand, endCommand, purgeCommand } from './actions.ts'
+import { brokersCommand } from './brokers.ts'
 import { clientsCommand } from './clients.ts'
 import { type Command, CommandError, EXIT } from './command.ts'
 import { configCommand } from './config.ts'
@@ -27,6 +28,7 @@ export const COMMANDS: readonly Command[] = [
   sessionsCommand,
   queuesCommand,
   subscriptionsCommand,
+  brokersCommand,
   messagesCommand,
   messageCommand,
   disconnectCommand,

@@ -32,6 +32,8 @@ export interface ReadList<Row> {
   readonly rows: Row[]
   /** Cursor of what was not read; null at the end. */
   readonly next: string | null
+  /** Brokers that have not answered: what they have is missing. */
+  readonly incomplete: readonly string[]
 }
 
 /** The base address that was given, with a slash at its end. @throws CommandError (usage) */
@@ -73,6 +75,7 @@ export async function readList<Row>(
   { limit = Number.POSITIVE_INFINITY, signal }: { limit?: number; signal?: AbortSignal | undefined } = {}
 ): Promise<ReadList<Row>> {
   const rows: Row[] = []
+  const missing = new Set<string>()
   let next: string | null = null
   do {
     const query = new URLSearchParams(list.query)
@@ -86,9 +89,10 @@ export async function readList<Row>(
       )
     }
     rows.push(...(found as Row[]))
+    for (const broker of (page.incomplete as string[] | undefined) ?? []) missing.add(broker)
     next = typeof page.next === 'string' ? page.next : null
   } while (next !== null && rows.length < limit)
-  return { rows, next }
+  return { rows, next, incomplete: [...missing] }
 }
 
 async function answerBytes(base: URL, url: URL, { method = 'GET', body, signal }: Asking): Promise<Buffer> {

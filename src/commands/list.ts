@@ -65,11 +65,13 @@ export function printList<Row>(args: Arguments, view: ListView<Row>): Promise<nu
   const limit = countArgument(args, 'limit', { min: 1, max: MAX_ROWS }) ?? view.limit ?? MAX_ROWS
   const list = { name: view.name, path: view.path ?? view.name, query }
   return show(args, {
-    async read(signal) {
-      const { rows, next } = await readList<Row>(base, list, { limit, signal })
-      return { [view.name]: rows, next }
+    async read(signal): Promise<Record<string, unknown>> {
+      const { rows, next, incomplete } = await readList<Row>(base, list, { limit, signal })
+      return { [view.name]: rows, next, ...(incomplete.length > 0 && { incomplete }) }
     },
-    text: content => listText(view, content[view.name] as readonly Row[], content.next !== null)
+    text: content =>
+      listText(view, content[view.name] as readonly Row[], content.next !== null) +
+      missingText(content.incomplete as readonly string[] | undefined)
   })
 }
 
@@ -88,6 +90,11 @@ export function printItem<Row extends object>(
 /** Names in one cell; a dash when there are none. */
 export function namesText(names: readonly string[] | null | undefined): string {
   return names?.length ? names.join(', ') : '-'
+}
+
+/** Brokers that have not answered. */
+function missingText(names: readonly string[] | undefined): string {
+  return names ? `\n… and what ${names.join(', ')} has: no answer in time` : ''
 }
 
 function listText<Row>({ columns, empty }: ListView<Row>, rows: readonly Row[], hasMore: boolean): string {

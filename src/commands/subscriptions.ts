@@ -6,6 +6,8 @@ import type { Column } from './table.ts'
 /** A subscription as GET /v1/subscriptions shows it; times in ISO 8601. */
 export interface SubscriptionRow {
   readonly client: string
+  /** The broker that has it; null: the server is alone on its store. */
+  readonly broker?: string | null
   readonly filter: string
   readonly queue: string
   readonly event: string
@@ -52,6 +54,7 @@ export const subscriptionsCommand: Command = {
 export function subscriptionColumns(nowMs: number): Column<SubscriptionRow>[] {
   return [
     { head: 'CLIENT', cell: row => row.client },
+    { head: 'BROKER', rank: 4, isOptional: true, cell: row => row.broker ?? '-' },
     { head: 'QUEUE', cell: row => row.queue },
     { head: 'EVENT', cell: row => row.event || '-' },
     { head: 'QOS', rank: 1, align: 'right', cell: row => row.qos },

@@ -166,10 +166,10 @@ export function fakeContext(parts: FakeContext): PluginContext {
       ...{ maxPacketBytes: 16_777_216, maxTopicLevels: 100 },
       ...{ mongodbUrl: '', redisUrl: '', brokerName: 'test', brokerTimeoutMs: 5_000, storeTimeoutMs: 30_000 }
     },
-    peers: null,
     messages: missing('messages'),
     control: missing('control'),
     publisher: missing('publisher'),
+    peers: null,
     events: { on: () => () => {} },
     metrics: new Registry(),
     ...parts

@@ -30,7 +30,7 @@ export class TcpFlow {
     this.#to = to
     from.on('data', (bytes: Buffer) => this.#take(() => this.#write(bytes)))
     from.on('end', () => this.#take(() => to.end()))
-    from.on('error', () => this.#take(() => to.resetAndDestroy()))
+    from.on('error', () => this.#take(() => (to.writableEnded ? to.destroy() : to.resetAndDestroy())))
     to.on('drain', () => from.resume())
     to.on('close', () => this.stop())
   }

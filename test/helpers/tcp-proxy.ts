@@ -146,7 +146,11 @@ class Link {
   reset(): void {
     this.toServer.stop()
     this.toClient.stop()
-    for (const socket of this.#sockets) socket.resetAndDestroy()
+    // Node never closes the handle of a socket that is ending when it is reset
+    for (const socket of this.#sockets) {
+      if (socket.writableEnded) socket.destroy()
+      else socket.resetAndDestroy()
+    }
   }
 }
 
