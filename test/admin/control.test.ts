@@ -30,7 +30,7 @@ test('a client that is disconnected is told so, its session stays, its will is s
   await watcher.subscribe('will', 0)
   const will = { topic: 'will', payload: Buffer.from('gone'), qos: 0, retain: false } as const
   const client = await core.connect({ ...kept(5, 'bad'), will })
-  core.core.control.disconnect('bad')
+  await core.core.control.disconnect('bad')
   t.is((await client.next('disconnect')).reasonCode, 0x98)
   await client.closed()
   t.is((await watcher.messages(1))[0]!.payload.toString(), 'gone')
