@@ -193,11 +193,7 @@ async function recover(stages: Stages, contents: StoreContents, log: Logger): Pr
   enterExpiries(contents, router, stages.expiry)
   for (const [topic, row] of contents.retained) retained.restore(topic, row)
   wills.reserveId(Number(contents.meta.get('wills')?.next ?? 1) - 1)
-  const expirySeconds = (clientId: string) => {
-    const session = sessions.get(clientId)
-    return session ? session.expirySeconds : 0
-  }
-  for (const [willId, row] of contents.wills) wills.restore(willId, row, expirySeconds)
+  for (const [willId, row] of contents.wills) wills.restore(willId, row, id => sessions.expirySecondsOf(id))
   for (const [topic, row] of contents.topics) router.counters.restore(topic, row)
   const { mark } = stages
   const { lane } = store

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts'
 import { recoverSessions } from '../delivery/recovery.ts'
-import { takeId } from '../delivery/replay.ts'
+import { applyAgain } from '../delivery/replay.ts'
 import type { Session } from '../delivery/session.ts'
 import type { Subscription } from '../delivery/subscription.ts'
 import { errorText, QueueError } from '../errors.ts'
@@ -11,7 +11,6 @@ import type { Stream } from '../routing/stream.ts'
 import type { Stages } from '../stages.ts'
 import type { ClusterStore, EntryRange, SessionParts } from '../store/cluster.ts'
 import type { StoreContents } from '../store/store.ts'
-import { ORIGIN } from '../wire/message.ts'
 
 /** After a store that could not be read. */
 const RETRY_MS = 500
@@ -81,11 +80,7 @@ export class Arrivals {
       sessions.restore(session)
       notes.touch(session)
     }
-    const expirySeconds = (clientId: string) => {
-      const session = sessions.get(clientId)
-      return session ? session.expirySeconds : 0
-    }
-    for (const [willId, row] of parts.wills) wills.restore(willId, row, expirySeconds)
+    for (const [willId, row] of parts.wills) wills.restore(willId, row, id => sessions.expirySecondsOf(id))
     this.#replay(parts, recovered.sessions, recovered.inboundFree)
     return recovered.sessions
   }
@@ -98,11 +93,7 @@ export class Arrivals {
   ): void {
     const { retained, wills } = this.#stages
     const byId = new Map(sessions.map(session => [session.sessionId, session]))
-    for (const message of replayed) {
-      if (message.isRetained) retained.apply(message, message.topic())
-      if (message.origin === ORIGIN.will) wills.wasSent(message.originId)
-      else if (message.origin === ORIGIN.inbound) takeId(message, byId, inboundFree)
-    }
+    for (const message of replayed) applyAgain(message, { byId, inboundFree, retained, wills })
   }
 
   async #loadAtLast(sessions: readonly Session[]): Promise<void> {

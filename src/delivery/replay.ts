@@ -74,14 +74,25 @@ export async function replay(options: ReplayOptions): Promise<void> {
       if (message.isRetained) retained.applyElsewhere(message, message.topic())
       continue
     }
-    if (message.isRetained) retained.apply(message, message.topic())
-    if (message.origin === ORIGIN.will) wills.wasSent(message.originId)
-    else if (message.origin === ORIGIN.inbound) takeId(message, byId, inboundFree)
+    applyAgain(message, { byId, inboundFree, retained, wills })
   }
 }
 
+/** What follows from a message of the replay stream changes. */
+export interface Replayed extends Pick<ReplayOptions, 'inboundFree' | 'retained' | 'wills'> {
+  /** Sessions by their id. */
+  readonly byId: ReadonlyMap<number, Session>
+}
+
+/** What followed from a message when it was accepted counts again. */
+export function applyAgain(message: Message, { byId, inboundFree, retained, wills }: Replayed): void {
+  if (message.isRetained) retained.apply(message, message.topic())
+  if (message.origin === ORIGIN.will) wills.wasSent(message.originId)
+  else if (message.origin === ORIGIN.inbound) takeId(message, byId, inboundFree)
+}
+
 /** A QoS 2 message that a session has published takes its packet id, unless notes say that it was given back. */
-export function takeId(
+function takeId(
   message: Message,
   byId: ReadonlyMap<number, Session>,
   inboundFree: ReplayOptions['inboundFree']

@@ -95,6 +95,12 @@ export class Sessions implements SessionHost {
     return this.#byClient.get(clientId)
   }
 
+  /** Seconds that the session of a client is kept; null: for ever; 0 when there is none. */
+  expirySecondsOf(clientId: string): number | null {
+    const session = this.#byClient.get(clientId)
+    return session ? session.expirySeconds : 0
+  }
+
   all(): Iterable<Session> {
     return this.#byClient.values()
   }
