@@ -1,12 +1,12 @@
-import { hostname } from 'node:os'
 import type { Broker } from './broker/broker.ts'
 import type { Clock } from './clock.ts'
+import { commonSettings } from './config/common.ts'
 import type { Settings } from './config/settings.ts'
 import { Core } from './core.ts'
 import { errorText, isQueueError, QueueError } from './errors.ts'
 import { Events } from './events.ts'
 import type { Logger } from './log.ts'
-import type { CommonSettings, Plugin } from './plugin.ts'
+import type { Plugin } from './plugin.ts'
 import { PluginContexts } from './plugin-context.ts'
 import { type ReadyPlugin, setUpPlugins, storeOf } from './plugin-setup.ts'
 
@@ -90,22 +90,4 @@ export async function closeAll(closers: (() => Promise<void>)[]): Promise<void> 
     }
   }
   if (errors.length > 0) throw errors[0]
-}
-
-function commonSettings(settings: Settings): CommonSettings {
-  const { data, fsync, fsyncIntervalMs, maxPacketBytes, maxTopicLevels } = settings
-  const { mongodbUrl, redisUrl, brokerName, brokerTimeoutMs, storeTimeoutMs } = settings
-  return {
-    ...{ dataDirectory: data, fsync, fsyncIntervalMs, maxPacketBytes, maxTopicLevels },
-    ...{ mongodbUrl, redisUrl, brokerName: brokerName || nameOfMachine(), brokerTimeoutMs, storeTimeoutMs }
-  }
-}
-
-/** The name of the machine as a name of a broker. */
-function nameOfMachine(): string {
-  return (
-    hostname()
-      .replace(/[^\w-]+/g, '-')
-      .slice(0, 64) || 'broker'
-  )
 }

@@ -14,14 +14,14 @@ import { enterExpiries, recoverSessions } from './delivery/recovery.ts'
 import { recount, replay } from './delivery/replay.ts'
 import { inTurns } from './delivery/turns.ts'
 import type { Directory } from './directory.ts'
-import { errorText, type QueueError } from './errors.ts'
+import { errorText, QueueError } from './errors.ts'
 import { Events } from './events.ts'
 import { Front } from './front/front.ts'
 import type { Logger } from './log.ts'
 import type { MessageReader } from './messages.ts'
 import { buildStages, type Stages } from './stages.ts'
 import type { Bus } from './store/cluster.ts'
-import type { Store, StoreContents } from './store/store.ts'
+import { FILLING_KEY, type Store, type StoreContents } from './store/store.ts'
 
 /** While it closes it looks so often whether the store is away. */
 const CLOSE_LOOK_MS = 500
@@ -179,8 +179,12 @@ function fittingStore(settings: Settings, { maxMessageBytes = Number.POSITIVE_IN
     : { ...settings, maxPacketBytes: maxMessageBytes }
 }
 
-/** Puts the sessions found in the store into the table, and takes out what a stop between two writes left behind. */
+/**
+ * Puts the sessions found in the store into the table, and takes out what a stop between two writes left behind.
+ * @throws QueueError QUEUE_STORE_INCOMPLETE, and those of the store
+ */
 async function recover(stages: Stages, contents: StoreContents, log: Logger): Promise<void> {
+  assertComplete(contents)
   const { router, sessions, journal, notes, store, checkpoint, retained, wills } = stages
   if (store.cluster) for (const row of contents.streams) router.share(row)
   sessions.reserveId(Number(contents.meta.get('sessions')?.next ?? 1) - 1)
@@ -192,6 +196,7 @@ async function recover(stages: Stages, contents: StoreContents, log: Logger): Pr
   }
   enterExpiries(contents, router, stages.expiry)
   for (const [topic, row] of contents.retained) retained.restore(topic, row)
+  for (const [topic, order] of contents.cleared ?? []) retained.restoreCleared(topic, order)
   wills.reserveId(Number(contents.meta.get('wills')?.next ?? 1) - 1)
   for (const [willId, row] of contents.wills) wills.restore(willId, row, id => sessions.expirySecondsOf(id))
   for (const [topic, row] of contents.topics) router.counters.restore(topic, row)
@@ -206,6 +211,12 @@ async function recover(stages: Stages, contents: StoreContents, log: Logger): Pr
   if (found.orphans.length > 0 && !store.cluster) await store.state.write(found.orphans, { sync: false })
   // its connection did not outlive the server, and so neither does the session
   for (const session of found.sessions) if (session.expirySeconds === 0) sessions.detach(session)
+}
+
+/** A store that was only partly filled from another one serves nobody: clients would miss what is not there yet. */
+function assertComplete({ meta }: StoreContents): void {
+  const mark = meta.get(FILLING_KEY)
+  if (mark) throw new QueueError('QUEUE_STORE_INCOMPLETE', { detail: { from: mark.from } })
 }
 
 /** What is published inside the process takes the same way as what clients publish. */

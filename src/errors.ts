@@ -115,6 +115,18 @@ export const ERRORS = {
     message: 'the store failed ({problem}): nothing more is accepted until the server is restarted'
   },
   QUEUE_STORE_FULL: { reasonCode: 0x97, status: 507, message: 'the store is full ({problem})' },
+  QUEUE_STORE_INCOMPLETE: {
+    reasonCode: 0x88,
+    status: 503,
+    message:
+      'the store holds only a part of {from}: finish it with the same command (restante migrate or import), or empty it and begin anew'
+  },
+  QUEUE_STORE_LOGIN_REFUSED: {
+    reasonCode: 0x88,
+    status: 503,
+    message:
+      'the store does not let this server in ({problem}): look at the user, the password and the rights in {setting}'
+  },
   QUEUE_TOPIC_ALIAS_INVALID: {
     reasonCode: 0x94,
     status: 400,

@@ -50,6 +50,29 @@ test('a session catches up on another broker with what all of them accepted whil
   t.deepEqual([...a.core.directory.sessions()].map(({ clientId }) => clientId).includes('logger'), false)
 })
 
+test('a client that connects twice while its session is asked for gets it from the broker that it came to last', async t => {
+  const { a, b } = await startCores(t, 2)
+  const gate = new Gate()
+  gate.close()
+  const { write } = a.store.state
+  a.store.state.write = async (...parts) => {
+    await gate.pass()
+    await write(...parts)
+  }
+  const fresh = { clientId: 'logger', protocolVersion: 5 as const, clean: true, expirySeconds: 1_000 }
+  const crowd = [a.connect(fresh).catch(() => {})]
+  await gate.until(1)
+  crowd.push(a.connect(fresh).catch(() => {}))
+  await a.connect() // so the second one has come in, too
+  const last = b.connect(logger)
+  await b.connect()
+  gate.open()
+  await Promise.all(crowd)
+  t.is((await last).connack?.sessionPresent, true)
+  t.is((await b.core.directory.session('logger'))?.isConnected, true)
+  t.is(await a.core.directory.session('logger'), undefined)
+})
+
 test('a client that connects to another broker takes its session over: the old connection is closed, unacked messages come again with their packet ids', async t => {
   const { a, b } = await startCores(t, 2)
   const old = await a.connect({ ...slow, protocolVersion: 5, properties: { sessionExpiryInterval: 1_000 } })
@@ -183,6 +206,28 @@ test('what a dead broker has left goes on at another: sessions, what was infligh
       true,
       messageId
     ])
+  )
+})
+
+test('what a broker has sent and had not noted when it died comes again with DUP, and no packet id comes for another message', async t => {
+  const { a, b, db } = await startCores(t, 2)
+  const subscriber = await a.connect(slow)
+  await subscriber.subscribe('DB/#')
+  const publisher = await b.connect()
+  await publishAll(publisher, 'DB/CREATE', numbers(1, 3))
+  const before = await subscriber.messages(3)
+  while (db.notes[0]!.length === 0) await subscriber.ping()
+  db.notes[0]!.length = 0 // they were on their way
+  await db.takeOver(a.store, b.store)
+  const after = await (await b.connect(slow)).messages(3)
+  t.deepEqual(
+    after.map(({ payload, dup }) => [payload.toString(), dup]),
+    numbers(1, 3).map(payload => [payload, true])
+  )
+  const ids = new Set(before.map(({ messageId }) => messageId))
+  t.false(
+    after.some(({ messageId }) => ids.has(messageId)),
+    'the client may still ack those'
   )
 })
 

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import test, { type ExecutionContext } from 'ava'
 import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt'
@@ -123,6 +124,7 @@ async function leave(t: ExecutionContext, mongodb: TestMongodb) {
   await publishAll(first.port, 'DB/CREATE', payloads(1), 1)
   await stored(mongodb, 'DB/CREATE', 4 * MESSAGES)
   await first.program.kill('SIGKILL')
+  await nextSecond() // what two processes have stored within the same one has no order
 
   // under the same name, so that its numbers are used again
   const second = await startAedes(t, mongodb, 'fixed')
@@ -275,6 +277,12 @@ function collection({ client, databaseName }: TestMongodb, name: string) {
 /** Asks the database until it says so. */
 async function until(condition: () => Promise<boolean>): Promise<void> {
   while (!(await condition()));
+}
+
+/** Waits until ids of MongoDB, which tell the second they were made in, tell another one. */
+async function nextSecond(): Promise<void> {
+  const next = Math.floor(Date.now() / 1_000) * 1_000 + 1_000
+  while (Date.now() < next) await sleep(next - Date.now())
 }
 
 interface Copy {

@@ -13,6 +13,7 @@ const PARTS: SessionParts = {
   subscriptions: [{ sessionId: 7, filter: 'a', streamId: 1, qos: 1, fromSequence: 3, createdAt: 1 }],
   cursors: new Map([[7, Buffer.from('cursor')]]),
   wills: new Map([[2, Buffer.from('will')]]),
+  mayHaveLost: false,
   notes: [],
   replayed: []
 }

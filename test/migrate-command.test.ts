@@ -64,6 +64,17 @@ test('a migration of a killed process goes on where it was', async t => {
   const killed = startProgram(t, process.execPath, words)
   await killed.until(() => killed.stderr.includes('messages: '))
   await killed.kill('SIGKILL')
+  const early = await runCommand(t, [
+    'start',
+    '--data',
+    join(folder, 'new'),
+    '--mqtt-port',
+    '0',
+    '--http-port',
+    '0'
+  ])
+  t.is(early.exit?.code, 1)
+  t.regex(early.stderr, /^restante: the store holds only a part of .*old: finish it with the same command/m)
   const program = startProgram(t, process.execPath, words)
   t.is((await program.exited()).code, 0, program.story())
   t.like(JSON.parse(program.stdout), { isResumed: true, counts: { messages: total } })

@@ -4,6 +4,7 @@ import { MemoryStore } from '../plugins/store-memory/memory-store.ts'
 import { type MigrateOptions, migrate } from '../src/migrate/migrate.ts'
 import type { LaneStore, Store } from '../src/store/store.ts'
 import { plainBatch } from './helpers/batches.ts'
+import { startCore } from './helpers/core.ts'
 import { contentsOf, fillStore } from './helpers/filled-store.ts'
 import { LocalFolder } from './helpers/local-folder.ts'
 import { type Random, randomOf, testRandom, testRuns } from './helpers/tools-random.ts'
@@ -125,6 +126,20 @@ test('a target that is not complete is no source, nor is an empty store', async 
   await t.throwsAsync(migrate(between(source, new BreakingStore(target, 5))))
   await refused(t, between(target, new MemoryStore()), /^source is not complete/)
   await refused(t, between(new MemoryStore(), target), /^there is nothing in source/)
+})
+
+test('a store that holds only a part of another one serves nobody until the rest is there', async t => {
+  const source = new MemoryStore()
+  await source.open()
+  await source.lane.commit(plainBatch(1, 20))
+  await source.close()
+  const folder = await LocalFolder.create(t)
+  const broken = () => new BreakingStore(folder.createStore(), 2) // opened, then marked
+  await t.throwsAsync(migrate(between(source, broken)), { message: 'broken' })
+  const started = startCore(t, { store: folder.createStore() })
+  await t.throwsAsync(started, { code: 'QUEUE_STORE_INCOMPLETE', message: /a part of source: finish it/ })
+  t.like(await migrate(between(source, () => folder.createStore())), { isDone: true, isResumed: true })
+  await t.notThrowsAsync(startCore(t, { store: folder.createStore() }))
 })
 
 test('a source that may have lost notes in a power cut is refused', async t => {

@@ -1,7 +1,7 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
 import { type Bus, definePlugin } from '../../src/plugin.ts'
 import { databaseOf, parseRedisUrl } from './address.ts'
-import { type BusCounts, RedisBus } from './bus.ts'
+import type { BusCounts } from './bus.ts'
 
 /** Options of the plugin. */
 export interface RedisOptions {
@@ -28,8 +28,9 @@ export const redis = definePlugin<RedisOptions>({
       }
     }
   },
-  setup({ settings, log, clock, metrics }, { prefix }) {
+  async setup({ settings, log, clock, metrics }, { prefix }) {
     if (settings.redisUrl === '') return {}
+    const { RedisBus } = await import('./bus.ts') // a server without a Redis starts without its driver
     const bus: Bus = new RedisBus({
       address: parseRedisUrl(settings.redisUrl),
       prefix: prefix || databaseOf(settings.mongodbUrl),

@@ -25,6 +25,8 @@ export interface ChangesLogOptions {
   readonly database: Database
   readonly identity: Identity
   readonly patience: Patience
+  /** Called before an insert, see `ClusterPart`. */
+  readonly renew: () => Promise<void>
 }
 
 /**

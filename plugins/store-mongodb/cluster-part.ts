@@ -20,6 +20,12 @@ export interface ClusterPart {
   opened?(): void
   /** Something was committed: others can be told. */
   committed?(): void
+  /**
+   * Called before an insert: when this broker has given no sign of life for so long that others may have taken it for dead,
+   * it gives one now, or finds that it is fenced. Otherwise whoever closes its lane might never come to the end of it.
+   * @throws the error of the driver
+   */
+  renew?(): Promise<void>
   /** No sign of life any more: the start has failed after {@link join}, or the store is being closed. */
   abandon?(): void
   /** Marks a clean stop. Everything else is written, `head` and `notesHead` included in what is given. */

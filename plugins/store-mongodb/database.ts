@@ -24,6 +24,7 @@ import type {
   WillDocument
 } from './documents.ts'
 import { COLLECTIONS } from './documents.ts'
+import { mendDriver } from './driver-mend.ts'
 
 export type { AnyBulkWriteOperation, Collection, Document, Filter } from 'mongodb'
 
@@ -83,6 +84,7 @@ export type OpenDatabase = (url: string) => Database
  * @throws the error of the driver when it is no address of a MongoDB.
  */
 export const openDatabase: OpenDatabase = url => {
+  mendDriver()
   const client = new MongoClient(url, {
     retryWrites: false, // what became of a write is found out by this store, which has to know it for certain
     serverSelectionTimeoutMS: SELECTION_MS,
@@ -166,16 +168,18 @@ export interface Failure {
 }
 
 const DUPLICATE_KEY = 11_000
-/** OutOfDiskSpace, and what services with a quota answer. */
-const FULL_CODES = new Set([14_031, 17_034, 8_000])
+/** OutOfDiskSpace; services with a quota say it in words. */
+const FULL_CODES = new Set([14_031, 17_034])
 const FULL_TEXT = /no space left|out of disk|disk (is )?full|quota|over your space|not enough space/i
 /** Wrong login, no permission, invalid document, no such command and the like: the same again would fail again. */
 const REFUSED_CODES = new Set([
   2, 9, 13, 14, 18, 20, 22, 52, 59, 66, 72, 73, 115, 121, 10_334, 17_419, 17_420
 ])
 
-/** Those of them that are about who asks. */
-const LOGIN_CODES = new Set([13, 18, 8_000])
+/** Those of them that are about who asks; a service says it in words only. */
+const LOGIN_CODES = new Set([13, 18])
+const SERVICE_CODE = 8_000
+const LOGIN_TEXT = /auth|not allowed|permission/i
 
 /** What is known after the driver has thrown. */
 export function failureOf(error: unknown): Failure {
@@ -225,9 +229,14 @@ export function isOfServer(error: unknown): boolean {
   return error instanceof MongoServerError
 }
 
+/** Whether it comes from the driver, the server's answers included. */
+export function isOfDriver(error: unknown): boolean {
+  return error instanceof MongoError
+}
+
 /** Whether the server knows no such user, or does not let it do this. */
 export function isOfLogin(error: unknown): boolean {
-  return error instanceof MongoServerError && LOGIN_CODES.has(error.code as number)
+  return error instanceof MongoServerError && isLogin(error.code, error.message)
 }
 
 /** The address for people: without its password and options. */
@@ -237,9 +246,12 @@ export function shownUrl(url: string): string {
 
 function kindOf(code: unknown, text: string): Failure['kind'] {
   if (code === DUPLICATE_KEY) return 'duplicate'
-  if (FULL_CODES.has(code as number) ? code !== 8_000 || FULL_TEXT.test(text) : FULL_TEXT.test(text))
-    return 'full'
-  return REFUSED_CODES.has(code as number) ? 'refused' : 'unknown'
+  if (FULL_CODES.has(code as number) || FULL_TEXT.test(text)) return 'full'
+  return REFUSED_CODES.has(code as number) || isLogin(code, text) ? 'refused' : 'unknown'
+}
+
+function isLogin(code: unknown, text: string): boolean {
+  return LOGIN_CODES.has(code as number) || (code === SERVICE_CODE && LOGIN_TEXT.test(text))
 }
 
 function databaseOf(url: string): string {

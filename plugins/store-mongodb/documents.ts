@@ -166,6 +166,8 @@ export interface RetainedDocument {
   readonly row: Buffer | null
   readonly acceptedAt: number
   readonly sequence: number
+  /** Of one that was cleared: `acceptedAt`, by which the old ones are found. */
+  readonly clearedAt?: number
 }
 
 /** A will. */

@@ -11,6 +11,8 @@ export class Identity {
   /** Notes up to this number are not of this incarnation: whoever takes over what was left needs them. */
   notesAfter = 0
   readonly epochs = new Epochs()
+  /** When it has sent its last sign of life that was heard, on the monotonic clock. */
+  seenAtMs = Number.NEGATIVE_INFINITY
   #fence: QueueError | null = null
   #onFenced: ((error: QueueError) => void)[] = []
 

@@ -1,14 +1,17 @@
 import { definePlugin, errorText, QueueError } from '../../src/plugin.ts'
-import { makeClusterPart } from './cluster/index.ts'
-import { MongoStore } from './mongo-store.ts'
 
 /** Keeps messages and state in a MongoDB, which several brokers may share. */
 export const storeMongodb = definePlugin<Record<string, never>>({
   name: 'store-mongodb',
   schema: { type: 'object', additionalProperties: false, required: [] },
-  setup({ settings, clock, log }) {
+  async setup({ settings, clock, log }) {
     const { mongodbUrl, brokerName, brokerTimeoutMs, storeTimeoutMs } = settings
     if (mongodbUrl === '') throw invalidUrl('the store mongodb needs the address of a MongoDB')
+    // a server with another store starts without the driver
+    const [{ MongoStore }, { makeClusterPart }] = await Promise.all([
+      import('./mongo-store.ts'),
+      import('./cluster/index.ts')
+    ])
     const options = { mongodbUrl, brokerName, brokerTimeoutMs, storeTimeoutMs, clock, log }
     try {
       return { store: new MongoStore({ ...options, makeClusterPart }) }

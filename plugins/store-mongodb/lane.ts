@@ -30,6 +30,8 @@ export interface MongoLaneOptions {
   readonly database: Database
   readonly identity: Identity
   readonly patience: Patience
+  /** Called before an insert, see `ClusterPart`. */
+  readonly renew: () => Promise<void>
   readonly heads: LaneHeads
   /** Asked at each release; without an answer, nobody else is owed anything. */
   readonly owedElsewhere: () => OwedElsewhere | undefined

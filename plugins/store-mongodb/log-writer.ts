@@ -9,6 +9,8 @@ export interface LogWriterOptions<Shape extends LogDocument> {
   readonly collection: Collection<Shape>
   readonly identity: Identity
   readonly patience: Patience
+  /** Called before an insert, see `ClusterPart`. */
+  readonly renew: () => Promise<void>
 }
 
 /** An insert that is under way. */
@@ -48,11 +50,8 @@ export class LogWriter<Shape extends LogDocument> {
     const insert: Insert<Shape> = { documents: marked, batch, written: 0, wasSent: false }
     const startedMs = monotonicMs()
     for (let attempt = 0; ; attempt++) {
-      this.#check()
-      const error = await this.#try(insert)
-      if (error === null) return
       const before = insert.written
-      const away = await this.#judge(insert, error)
+      const away = (await this.#renew()) ?? (await this.#try(insert))
       if (insert.written === documents.length) return
       if (insert.written > before) continue
       const isOver = giveUpMs !== undefined && monotonicMs() - startedMs > giveUpMs
@@ -61,23 +60,37 @@ export class LogWriter<Shape extends LogDocument> {
     }
   }
 
+  /** Nothing is sent by a broker that others may have taken for dead. @returns the error while the database is away. */
+  async #renew(): Promise<QueueError | null> {
+    this.#check()
+    try {
+      await this.#options.renew()
+    } catch (error) {
+      return this.#options.patience.failed(error)
+    }
+    this.#check()
+    return null
+  }
+
   #check(): void {
     const failure = this.#options.identity.fence ?? this.#failure
     if (failure) throw failure
   }
 
-  /** One attempt for all that is missing. @returns what went wrong; null when it is done. */
-  async #try({ documents, written }: Insert<Shape>): Promise<unknown> {
+  /** One attempt for all that is missing. @returns the error while the database is away. */
+  async #try(insert: Insert<Shape>): Promise<QueueError | null> {
     const { collection, patience } = this.#options
+    const { documents, written } = insert
     const missing = written === 0 ? documents : documents.slice(written)
     try {
       // biome-ignore lint/suspicious/noExplicitAny: the driver's type of a document without an id, which these have
       await collection.insertMany(missing as any, { ordered: true })
-      patience.succeeded()
-      return null
     } catch (error) {
-      return error ?? new Error('unknown')
+      return await this.#judge(insert, error)
     }
+    patience.succeeded()
+    insert.written = documents.length
+    return null
   }
 
   /** Finds out where an insert stands after an attempt has failed. @returns the error while the database is away. */

@@ -4,7 +4,7 @@ import {
   errorText,
   type LaneRow,
   type Logger,
-  QueueError,
+  type QueueError,
   type Store,
   type StoreContents
 } from '../../src/plugin.ts'
@@ -17,8 +17,8 @@ import { LaneHeads } from './lane-heads.ts'
 import { MongoNotes } from './notes.ts'
 import { checkFormat, readMessages, readRows, readSessions, readStreams } from './opening.ts'
 import { Patience } from './patience.ts'
+import { startFailure } from './start-failure.ts'
 import { MongoState } from './state.ts'
-import { unreachable } from './unreachable.ts'
 
 /** What the store works with. */
 export interface MongoStoreOptions {
@@ -59,7 +59,8 @@ export class MongoStore implements Store {
     const database = (options.openDatabase ?? openDatabase)(mongodbUrl)
     const identity = new Identity(brokerName)
     const patience = new Patience({ clock, log, shownUrl: shownUrl(mongodbUrl) })
-    const parts = { database, identity, patience, clock, log, storeTimeoutMs, heads: this.#heads }
+    const renew = async () => await this.#part.renew?.()
+    const parts = { database, identity, patience, clock, log, storeTimeoutMs, heads: this.#heads, renew }
     const changesLog = new ChangesLog(parts)
     this.state = new MongoState({ ...parts, changesLog })
     this.notes = new MongoNotes({ ...parts, state: this.state })
@@ -80,6 +81,7 @@ export class MongoStore implements Store {
     return this.#identity.fence ?? this.#patience.problem
   }
 
+  /** @throws QueueError QUEUE_STORE_LOGIN_REFUSED, QUEUE_STORE_AWAY, QUEUE_DATA_VERSION, QUEUE_BROKER_NAME_IN_USE */
   async open(): Promise<StoreContents> {
     try {
       await this.#connect()
@@ -93,7 +95,8 @@ export class MongoStore implements Store {
       this.#part.abandon?.()
       this.#patience.close()
       await this.#database.close()
-      throw error
+      const { mongodbUrl, storeTimeoutMs } = this.#options
+      throw startFailure(error, shownUrl(mongodbUrl), storeTimeoutMs)
     }
   }
 
@@ -115,19 +118,12 @@ export class MongoStore implements Store {
     }
   }
 
-  /** Waits for the database. @throws QueueError QUEUE_STORE_AWAY, QUEUE_DATA_VERSION */
+  /** Waits for the database. */
   async #connect(): Promise<void> {
-    const { storeTimeoutMs, mongodbUrl } = this.#options
-    const limits = { timeoutMs: storeTimeoutMs, isRead: true }
-    try {
-      await this.#patience.until(() => this.#database.connect(), limits)
-      await this.#patience.until(() => checkFormat(this.#database), limits)
-      await this.#patience.until(() => makeIndexes(this.#database), limits)
-    } catch (error) {
-      throw error instanceof QueueError && error.code !== 'QUEUE_STORE_AWAY'
-        ? error
-        : unreachable(error, shownUrl(mongodbUrl), storeTimeoutMs)
-    }
+    const limits = { timeoutMs: this.#options.storeTimeoutMs, isRead: true }
+    await this.#patience.until(() => this.#database.connect(), limits)
+    await this.#patience.until(() => checkFormat(this.#database), limits)
+    await this.#patience.until(() => makeIndexes(this.#database), limits)
   }
 
   async #read(joined: Joined): Promise<StoreContents> {

@@ -15,6 +15,8 @@ export interface MongoNotesOptions {
   readonly database: Database
   readonly identity: Identity
   readonly patience: Patience
+  /** Called before an insert, see `ClusterPart`. */
+  readonly renew: () => Promise<void>
   readonly state: MongoState
 }
 

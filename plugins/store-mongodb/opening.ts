@@ -1,8 +1,10 @@
 import {
+  FILLING_KEY,
   laneOf,
   type MessageExpiry,
   type Posting,
   QueueError,
+  type RetainedOrder,
   type SessionRow,
   type StreamRow,
   type SubscriptionRow
@@ -14,6 +16,7 @@ import {
   FORMAT_VERSION,
   type MessageDocument,
   type MetaDocument,
+  type RetainedDocument,
   type SessionDocument,
   type SubscriptionDocument
 } from './documents.ts'
@@ -23,6 +26,9 @@ import { rowKey } from './row-operations.ts'
 
 /** What is on its way from a dead broker to another is handed over by that one: see `cluster/adoption.ts`. */
 const SETTLED = { estate: { $exists: false } }
+
+/** What is moved here from another store goes into it, and the mark that it is not complete concerns all. */
+const FIRST_LANE = 0
 
 /** Sessions whose rows are asked for at once. */
 const SESSIONS_AT_ONCE = 1_000
@@ -92,15 +98,25 @@ export async function readRows(database: Database, { lane, owner }: Identity) {
   const own = { _id: { $gte: rowKey(lane, ''), $lt: `${lane}0` } } // '0' follows '/'
   const start = rowKey(lane, '').length
   const meta = await database.meta.find(own).toArray()
+  const filling = await database.meta.findOne({ _id: rowKey(FIRST_LANE, FILLING_KEY) })
   const topics = await database.topics.find(own).toArray()
-  const retained = await database.retained.find({ row: { $ne: null } }).toArray()
+  const retained = await database.retained.find({}).toArray()
   const wills = await database.wills.find({ owner, ...SETTLED }).toArray()
   return {
-    meta: new Map(meta.map(({ _id, row }) => [_id.slice(start), row ?? {}])),
+    meta: new Map([
+      ...(filling?.row ? [[FILLING_KEY, filling.row] as const] : []),
+      ...meta.map(({ _id, row }) => [_id.slice(start), row ?? {}] as const)
+    ]),
     topics: new Map(topics.map(({ _id, row }) => [_id.slice(start), Buffer.from(row)])),
-    retained: new Map(retained.map(({ _id, row }) => [_id, Buffer.from(row ?? [])])),
+    retained: new Map(retained.flatMap(({ _id, row }) => (row ? [[_id, Buffer.from(row)]] : []))),
+    cleared: new Map(retained.flatMap(({ row, ...tombstone }) => (row ? [] : [clearing(tombstone)]))),
     wills: new Map(wills.map(({ _id, row }) => [_id, Buffer.from(row)]))
   }
+}
+
+/** Of a topic that was cleared. */
+function clearing({ _id, acceptedAt, sequence }: Omit<RetainedDocument, 'row'>): [string, RetainedOrder] {
+  return [_id, { acceptedAt, sequence }]
 }
 
 /** The sessions that a broker owns, with all that belongs to them. One attempt. */

@@ -184,7 +184,10 @@ function retainedOperation(
   }
   const acceptedAt = double(order.acceptedAt)
   const sequence = double(order.sequence)
-  const isLower = [{ acceptedAt: { $lt: acceptedAt } }, { acceptedAt, sequence: { $lt: sequence } }]
-  // one that is cleared leaves its order
-  return put('retained', { _id: topic, $or: isLower }, { row, acceptedAt, sequence })
+  // a message that has expired goes under its own order
+  const isBefore = row === null ? { $lte: sequence } : { $lt: sequence }
+  const isLower = [{ acceptedAt: { $lt: acceptedAt } }, { acceptedAt, sequence: isBefore }]
+  // one that is cleared leaves its order for a while
+  const tombstone = row === null ? { clearedAt: acceptedAt } : {}
+  return put('retained', { _id: topic, $or: isLower }, { row, acceptedAt, sequence, ...tombstone })
 }

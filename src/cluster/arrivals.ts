@@ -11,9 +11,7 @@ import type { Stream } from '../routing/stream.ts'
 import type { Stages } from '../stages.ts'
 import type { ClusterStore, EntryRange, SessionParts } from '../store/cluster.ts'
 import type { StoreContents } from '../store/store.ts'
-
-/** After a store that could not be read. */
-const RETRY_MS = 500
+import { askAtLast } from './asking.ts'
 
 const NOTHING = {
   ...{ postings: [], expiries: [], streams: [], meta: new Map(), retained: new Map(), topics: new Map() }
@@ -58,11 +56,6 @@ export class Arrivals {
     return entered
   }
 
-  /** Resolves when all that was to be entered so far is in the table. */
-  async settled(): Promise<void> {
-    await this.#last
-  }
-
   /** Asks the store no more. */
   stop(): void {
     this.#isStopped = true
@@ -71,8 +64,9 @@ export class Arrivals {
   async #enter(parts: SessionParts): Promise<readonly Session[]> {
     const { router, sessions, notes, journal, wills } = this.#stages
     for (const row of parts.subscriptions) if (row.qos > 0) router.share(row)
+    const lastStop = parts.mayHaveLost ? 'machine' : 'process'
     const contents: StoreContents = {
-      ...{ ...NOTHING, ...parts, lastStop: 'process', lane: '', laneIndex: journal.lane, nextSequence: 0 }
+      ...{ ...NOTHING, ...parts, lastStop, lane: '', laneIndex: journal.lane, nextSequence: 0 }
     }
     const recovered = recoverSessions(contents, router, sessions, journal.heads)
     await this.#loadAtLast(recovered.sessions)
@@ -97,17 +91,16 @@ export class Arrivals {
   }
 
   async #loadAtLast(sessions: readonly Session[]): Promise<void> {
-    for (;;) {
-      try {
-        await this.#load(sessions)
-        return
-      } catch (error) {
+    const { clock, log } = this.#options
+    await askAtLast(
+      () => this.#load(sessions),
+      clock,
+      error => {
         if (this.#isStopped) throw new QueueError('QUEUE_SERVER_STOPPING', { cause: error })
         const text = `sessions of another broker cannot be read yet: ${errorText(error)}`
-        this.#options.log.warn({ err: error, sessions: sessions.length }, text)
-        await new Promise<void>(resolve => this.#options.clock.after(RETRY_MS, resolve))
+        log.warn({ err: error, sessions: sessions.length }, text)
       }
-    }
+    )
   }
 
   /** Loads what the sessions have still to be sent and the lists of their streams do not have. */

@@ -38,8 +38,6 @@ export class Member implements ClusterListener, Shared {
   readonly #willIds: IdBlock
   #stages: Stages | null = null
   #arrivals: Arrivals | null = null
-  /** Sessions that are being fetched, by client id. */
-  readonly #claims = new Map<string, Promise<void>>()
 
   constructor(options: MemberOptions) {
     this.#options = options
@@ -72,13 +70,11 @@ export class Member implements ClusterListener, Shared {
   // ---- what sessions ask
 
   async claim(clientId: string): Promise<void> {
-    const claim = this.#claim(clientId)
-    this.#claims.set(clientId, claim)
-    try {
-      await claim
-    } finally {
-      if (this.#claims.get(clientId) === claim) this.#claims.delete(clientId)
-    }
+    await this.#options.cluster.claim(clientId, async parts => await this.#arrivals?.enter(parts))
+  }
+
+  holds(clientId: string): boolean {
+    return this.#options.cluster.holds(clientId)
   }
 
   disown(clientId: string): Promise<void> {
@@ -121,11 +117,8 @@ export class Member implements ClusterListener, Shared {
     this.#stages?.router.unshare(streamIds)
   }
 
-  async release(clientId: string): Promise<void> {
-    // it may be about to come in
-    await this.#claims.get(clientId)?.catch(() => {})
-    await this.#arrivals?.settled()
-    await this.#stages?.sessions.handOver(clientId)
+  async release(clientId: string, left: () => void): Promise<void> {
+    await this.#stages?.sessions.handOver(clientId, left)
   }
 
   async adopt(parts: SessionParts): Promise<void> {
@@ -157,11 +150,6 @@ export class Member implements ClusterListener, Shared {
           })
     this.#stages?.journal.fail(error)
     this.#options.fenced(error)
-  }
-
-  async #claim(clientId: string): Promise<void> {
-    const parts = await this.#options.cluster.claim(clientId)
-    if (parts) await this.#arrivals?.enter(parts)
   }
 
   /** A publish of QoS 0 that another broker has accepted. */

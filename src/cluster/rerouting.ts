@@ -4,10 +4,8 @@ import { isQueueError } from '../errors.ts'
 import { type Pending, rerouted, type SealedBatch } from '../journal/batch.ts'
 import type { Route, Router } from '../routing/router.ts'
 import type { ClusterStore } from '../store/cluster.ts'
-import { REPLAY_STREAM, type StreamRow } from '../store/store.ts'
-
-/** After a store that could not be read. */
-const RETRY_MS = 250
+import { REPLAY_STREAM } from '../store/store.ts'
+import { askAtLast } from './asking.ts'
 
 /**
  * The batch with the streams that other servers have made since its messages were routed. The store is asked after the
@@ -19,7 +17,9 @@ export async function routedAnew(
   router: Router<Subscription>,
   clock: Clock
 ): Promise<SealedBatch> {
-  for (const row of await newStreams(cluster, clock)) router.share(row)
+  // meanwhile the batch waits, and the journal sees to its publishers
+  const made = await askAtLast(() => cluster.newStreams(), clock, throwUnlessAway)
+  for (const row of made) router.share(row)
   const isOld = ({ route }: Pending) => (route as Route<Subscription>).version !== router.version
   if (!batch.messages.some(isOld)) return batch
   return rerouted(batch, pending => {
@@ -31,14 +31,6 @@ export async function routedAnew(
   })
 }
 
-/** Asks until the store answers: the batch waits, and the journal sees to its publishers. */
-async function newStreams(cluster: ClusterStore, clock: Clock): Promise<readonly StreamRow[]> {
-  for (;;) {
-    try {
-      return await cluster.newStreams()
-    } catch (error) {
-      if (!isQueueError(error) || error.code !== 'QUEUE_STORE_AWAY') throw error
-      await new Promise<void>(resolve => clock.after(RETRY_MS, resolve))
-    }
-  }
+function throwUnlessAway(error: unknown): void {
+  if (!isQueueError(error) || error.code !== 'QUEUE_STORE_AWAY') throw error
 }

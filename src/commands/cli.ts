@@ -60,7 +60,6 @@ const PARSING = {
  * @throws CommandError for a wrong command line, after its help was written to stderr; and whatever the command throws.
  */
 export async function runCommandLine(words: readonly string[]): Promise<number> {
-  let exitCode: number = EXIT.done
   const parser = yargs([...words])
     .scriptName('restante')
     .usage('$0 <command>\n\nA durable queue server that any standard MQTT client can use.')
@@ -76,40 +75,51 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
     .epilogue(
       'Exit codes: 0 done, 1 failed, 2 wrong command line or configuration, 70 a fault of the program.'
     )
-  const onExit = (code: number) => {
-    exitCode = code
-  }
-  for (const command of COMMANDS) mount(parser, command, onExit)
-  const isBuiltIn = NAMES.includes(words[0] ?? '')
+  for (const command of COMMANDS) mount(parser, command)
+  const isBuiltIn = [...NAMES, '--version'].includes(words[0] ?? '')
   const groups = isBuiltIn ? [] : await pluginCommands(words, process.env)
-  for (const group of groups) mountGroup(parser, group, onExit)
+  for (const group of groups) mountGroup(parser, group)
   parser.fail((message, error, failed) => {
     if (error && error.name !== 'YError') throw error
     failed.showHelp(help => process.stderr.write(`${help}\n\n`))
     throw new CommandError(usageProblem(message, words), { exitCode: EXIT.usage })
   })
-  await parser.parseAsync()
-  return exitCode
+  try {
+    await parser.parseAsync()
+  } catch (error) {
+    if (error instanceof Chosen) return await error.run()
+    throw error
+  }
+  return EXIT.done // the parser itself has answered --help or --version
+}
+
+/**
+ * The command that was typed, with its arguments. It is thrown to leave the parser: one whose handler returns lays out
+ * the help of the command, which takes longer than most commands.
+ */
+class Chosen extends Error {
+  readonly run: () => Promise<number>
+
+  constructor(run: () => Promise<number>) {
+    super('a command was chosen')
+    this.run = run
+  }
 }
 
 /** The commands of a plugin, under its name. */
-function mountGroup(
-  parser: Argv,
-  { plugin, commands }: PluginCommands,
-  onExit: (exitCode: number) => void
-): void {
+function mountGroup(parser: Argv, { plugin, commands }: PluginCommands): void {
   parser.command({
     command: plugin,
     describe: `Commands of the plugin ${plugin}`,
     builder: builder => {
-      for (const command of commands) mount(builder, command, onExit)
+      for (const command of commands) mount(builder, command)
       return builder.demandCommand(1, `expected a command of ${plugin}`)
     },
     handler: () => {}
   })
 }
 
-function mount(parser: Argv, command: Command, onExit: (exitCode: number) => void): void {
+function mount(parser: Argv, command: Command): void {
   parser.command({
     command: command.usage,
     describe: command.describe,
@@ -119,7 +129,9 @@ function mount(parser: Argv, command: Command, onExit: (exitCode: number) => voi
       for (const [line, meaning] of command.examples ?? []) builder.example(line, meaning)
       return builder.options(command.options)
     },
-    handler: async args => onExit(await command.run(args))
+    handler: args => {
+      throw new Chosen(() => command.run(args))
+    }
   })
 }
 

@@ -11,6 +11,7 @@ export interface Failure {
 const USAGE_CODES: ReadonlySet<ErrorCode> = new Set([
   'QUEUE_CONFIG_INVALID',
   'QUEUE_FILTER_INVALID',
+  'QUEUE_STORE_LOGIN_REFUSED',
   'QUEUE_TOPIC_INVALID'
 ])
 

@@ -1,4 +1,4 @@
-import Table from 'cli-table3'
+import { createRequire } from 'node:module'
 import { bold, isColoured, printable, terminalColumns } from './terminal.ts'
 
 /** A column of a table: its head, and the cell of a row. */
@@ -51,6 +51,8 @@ export function tableText<Row>(
     columns.map(column => fitted(column, all)).filter(isWorthShowing),
     form.width
   )
+  // loaded here: most runs of the program show no table
+  const Table = createRequire(import.meta.url)('cli-table3') as typeof import('cli-table3')
   const table = new Table({
     head: shown.map(({ column }) => bold(column.head, form.coloured)),
     chars: { ...NO_LINES, middle: ' '.repeat(GAP) },

@@ -3,6 +3,7 @@ import { readRecord, recordLength, writeRecord } from '../journal/record.ts'
 import { TopicTree } from '../routing/topic-tree.ts'
 import type { RetainedOrder, StateChange, StateStore } from '../store/store.ts'
 import type { Message } from '../wire/message.ts'
+import { RetainedOrders } from './retained-orders.ts'
 
 /** Rows in one write outside of a checkpoint. */
 const SLICE_ROWS = 500
@@ -27,12 +28,14 @@ export class Retained {
   readonly #tree = new TopicTree<Message>()
   readonly #bySequence = new Map<number, Message>()
   readonly #dirty = new Set<string>()
-  /** Of the newest message of each topic; null for a server that is alone. */
-  readonly #orders: Map<string, RetainedOrder> | null
+  /** Topics of the last write: as long as it is under way, they may become dirty again. */
+  #written: ReadonlySet<string> = new Set()
+  /** Null for a server that is alone. */
+  readonly #orders: RetainedOrders | null
 
   constructor(options: RetainedOptions) {
     this.#options = options
-    this.#orders = options.isShared ? new Map() : null
+    this.#orders = options.isShared ? new RetainedOrders() : null
   }
 
   /** Topics with a retained message, those under `$SYS` included. */
@@ -71,7 +74,14 @@ export class Retained {
   /** Puts back a row found in the store. */
   restore(topic: string, row: Buffer): void {
     const { message } = readRecord(row, 0)
-    if (this.#isNewest(message, topic)) this.#put(message, topic)
+    if (!this.#isNewest(message, topic)) return
+    this.#put(message, topic)
+    if (this.#isExpired(message)) this.#dirty.add(topic)
+  }
+
+  /** What was cleared on a store that several servers share: an older message does not bring it back. */
+  restoreCleared(topic: string, order: RetainedOrder): void {
+    if (this.#orders?.take(topic, order)) this.#cleared(topic)
   }
 
   /** Whether a checkpoint should not write all that has changed at once. */
@@ -86,6 +96,7 @@ export class Retained {
       for (const topic of this.#dirty) if (slice.push(topic) === SLICE_ROWS) break
       const changes = this.#changesOf(slice)
       for (const topic of slice) this.#dirty.delete(topic)
+      this.#written = new Set(slice)
       try {
         await this.#options.state.write(changes, { sync: false })
       } catch (cause) {
@@ -99,6 +110,7 @@ export class Retained {
   takeDirty(): string[] {
     const topics = [...this.#dirty]
     this.#dirty.clear()
+    this.#written = new Set(topics)
     return topics
   }
 
@@ -115,25 +127,14 @@ export class Retained {
   #changesOf(topics: readonly string[]): StateChange[] {
     return topics.map(key => {
       const message = this.#tree.get(key)
-      const order = this.#orders?.get(key)
+      const order = this.#orders?.of(key)
       const row = message ? encodeRow(message) : null
       return order ? { table: 'retained', key, row, order } : { table: 'retained', key, row }
     })
   }
 
-  /**
-   * Where several servers share the store, messages of one topic may come from two of them: the later one counts, and all
-   * servers agree which that is. What was cleared is remembered so that an older message does not bring it back.
-   */
-  #isNewest({ acceptedAt, sequence }: Message, topic: string): boolean {
-    if (!this.#orders || sequence === 0) return true
-    const known = this.#orders.get(topic)
-    const isOlder =
-      known &&
-      (known.acceptedAt > acceptedAt || (known.acceptedAt === acceptedAt && known.sequence > sequence))
-    if (isOlder) return false
-    this.#orders.set(topic, { acceptedAt, sequence })
-    return true
+  #isNewest(message: Message, topic: string): boolean {
+    return !this.#orders || message.sequence === 0 || this.#orders.take(topic, message)
   }
 
   #put(message: Message, topic: string): void {
@@ -141,6 +142,7 @@ export class Retained {
     if (old) this.#bySequence.delete(old.sequence)
     if (message.payload().length === 0 || this.#isExpired(message)) {
       this.#tree.delete(topic)
+      this.#cleared(topic)
       return
     }
     const kept = message.copy() // its bytes are a view of a much larger buffer
@@ -154,6 +156,12 @@ export class Retained {
     this.#tree.delete(topic)
     this.#bySequence.delete(message.sequence)
     if (message.sequence > 0) this.#dirty.add(topic)
+    this.#cleared(topic)
+  }
+
+  #cleared(topic: string): void {
+    const isBusy = (old: string) => this.#dirty.has(old) || this.#written.has(old)
+    this.#orders?.cleared(topic, this.#options.clock.now(), isBusy)
   }
 
   #isExpired({ expiresAt }: Message): boolean {

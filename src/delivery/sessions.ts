@@ -152,17 +152,18 @@ export class Sessions implements SessionHost {
    * @see MQTT 5.0 section 3.1.4 (2, 3)
    * @throws QueueError QUEUE_STORE_FULL, QUEUE_STORE_FAILED: nothing has changed then.
    */
-  open(request: OpenRequest, opened: Opened): Promise<void> {
-    return this.#serial.run(request.clientId, async () => {
-      await this.#options.shared?.claim(request.clientId)
-      const before = this.#byClient.get(request.clientId)
-      // its end could not be stored yet, or its time is over and nobody has noticed: see #expire
-      const isOver = before?.outlet === null && this.#isOver(before)
-      before?.outlet?.takenOver()
-      const old = this.#byClient.get(request.clientId)
-      if (old && !isOver && !request.isCleanStart) await this.#resume(old, request, opened)
-      else await this.#replace(old, request, opened)
-    })
+  async open(request: OpenRequest, opened: Opened): Promise<void> {
+    const { clientId } = request
+    const { shared } = this.#options
+    for (let isOpen = false; !isOpen; ) {
+      // not in the task: the store may be at giving the client id to another server, which waits for a task of ours
+      await shared?.claim(clientId)
+      isOpen = await this.#serial.run(clientId, async () => {
+        if (shared && !shared.holds(clientId)) return false
+        await this.#open(request, opened)
+        return true
+      })
+    }
   }
 
   /** @see Subscriptions.subscribe */
@@ -217,12 +218,15 @@ export class Sessions implements SessionHost {
 
   /**
    * Hands a session over to another server: resolves when its connection is closed, and all of it is written and forgotten
-   * here. @throws QueueError when it cannot be written: it stays then.
+   * here. @param left called in the turn in which it is forgotten.
+   * @throws QueueError when it cannot be written: it stays then.
    */
-  handOver(clientId: string): Promise<void> {
+  handOver(clientId: string, left: () => void): Promise<void> {
     const { journal, notes, wills } = this.#options
-    this.#byClient.get(clientId)?.outlet?.takenOver()
+    const close = () => this.#byClient.get(clientId)?.outlet?.takenOver()
+    close()
     return this.#serial.run(clientId, async () => {
+      close() // the client may have come back meanwhile
       // what the connection has published is on its way still, and so may be its will
       await journal.settled()
       await wills.evict(clientId)
@@ -234,6 +238,7 @@ export class Sessions implements SessionHost {
         await this.#write([row, rows.cursorChange(session, encodeCursor(session))])
         this.#evict(session)
       }
+      left()
     })
   }
 
@@ -290,6 +295,16 @@ export class Sessions implements SessionHost {
     this.end(session, reason).catch(() => {
       this.clock.after(RETRY_MS, () => this.#expireIfDue(session))
     })
+  }
+
+  async #open(request: OpenRequest, opened: Opened): Promise<void> {
+    const before = this.#byClient.get(request.clientId)
+    // its end could not be stored yet, or its time is over and nobody has noticed: see #expire
+    const isOver = before?.outlet === null && this.#isOver(before)
+    before?.outlet?.takenOver()
+    const old = this.#byClient.get(request.clientId)
+    if (old && !isOver && !request.isCleanStart) await this.#resume(old, request, opened)
+    else await this.#replace(old, request, opened)
   }
 
   async #resume(session: Session, request: OpenRequest, opened: Opened): Promise<void> {

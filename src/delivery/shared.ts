@@ -1,10 +1,12 @@
 /** What sessions need to know of a store that several servers share. */
 export interface Shared {
   /**
-   * The client id belongs to this server from now on, and its session, if one is kept, is in memory.
+   * The client id belongs to this server, and its session, if one is kept, is in memory. That may end again at any moment.
    * @throws QueueError QUEUE_STORE_AWAY, QUEUE_BROKER_AWAY
    */
   claim(clientId: string): Promise<void>
+  /** Whether a client id belongs to this server at this moment. */
+  holds(clientId: string): boolean
   /** The client is gone, and no session of it is kept. */
   disown(clientId: string): Promise<void>
   /**

@@ -2,26 +2,17 @@ import type { Clock } from '../clock.ts'
 import { errorText } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { StateChange, StateStore } from '../store/store.ts'
-import { ByteReader, ByteWriter } from '../wire/bytes.ts'
-import { Message } from '../wire/message.ts'
 import { Deadlines } from './deadlines.ts'
 import { isJournaled } from './publisher.ts'
 import type { Shared } from './shared.ts'
+import { decodeWill, encodeWill, type StoredWill } from './will-row.ts'
 
-/** Rule for changing the row: a new layout gets a new version; this one is read for ever. */
-const WILL_VERSION = 1
 const RETRY_MS = 1_000
 
 /** A message that is sent when its client is gone without having said so. @see MQTT 5.0 section 3.1.2.5 */
-export interface Will {
+export interface Will extends StoredWill {
   /** Never used again. */
   readonly willId: number
-  readonly clientId: string
-  /** Seconds between the end of the connection and the sending. */
-  readonly delaySeconds: number
-  /** The PUBLISH that is sent. */
-  readonly message: Message
-  /** When it is to be sent, milliseconds since 1970; 0: its connection lasts. */
   sendAt: number
   /** Sent or dropped: nothing more happens to it. */
   isOver: boolean
@@ -147,7 +138,7 @@ export class Wills {
    * back. @param expirySeconds of its session; 0 when there is none.
    */
   restore(willId: number, row: Buffer, expirySeconds: (clientId: string) => number | null): void {
-    const will = decodeWill(willId, row)
+    const will: Will = { willId, ...decodeWill(row), isOver: false, client: null }
     this.reserveId(willId)
     this.enter(will)
     if (will.sendAt !== 0) {
@@ -255,29 +246,5 @@ export class Wills {
 }
 
 function rowOf(will: Will): StateChange {
-  const { clientId, delaySeconds, sendAt, message, willId } = will
-  const id = Buffer.from(clientId)
-  const head = new ByteWriter()
-  head
-    .number(WILL_VERSION)
-    .number(delaySeconds)
-    .number(sendAt)
-    .number(message.isV5 ? 1 : 0)
-    .number(id.length)
-  const packet = message.bytes.subarray(message.offset, message.offset + message.length)
-  return { table: 'will', key: willId, clientId, row: Buffer.concat([head.take(), id, packet]) }
-}
-
-function decodeWill(willId: number, row: Buffer): Will {
-  const input = new ByteReader(row)
-  const version = input.number()
-  if (version !== WILL_VERSION) throw new RangeError(`a will has version ${version}, not ${WILL_VERSION}`)
-  const delaySeconds = input.number()
-  const sendAt = input.number()
-  const isV5 = input.number() === 1
-  const idBytes = input.number()
-  const at = input.offset + idBytes
-  const clientId = row.toString('utf8', input.offset, at)
-  const message = new Message(row, at, row.length - at, isV5)
-  return { willId, clientId, delaySeconds, message, sendAt, isOver: false, client: null }
+  return { table: 'will', key: will.willId, clientId: will.clientId, row: encodeWill(will) }
 }

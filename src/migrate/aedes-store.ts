@@ -1,7 +1,5 @@
-import { systemClock } from '../clock.ts'
-import { Wills } from '../delivery/wills.ts'
+import { encodeWill } from '../delivery/will-row.ts'
 import { errorText, QueueError } from '../errors.ts'
-import { silentLog } from '../log.ts'
 import type { LaneBlock, LaneStore, Posting, Store, StoreContents } from '../store/store.ts'
 import { REPLAY_STREAM } from '../store/store.ts'
 import { type Message, ORIGIN } from '../wire/message.ts'
@@ -153,20 +151,13 @@ export class AedesStore implements Store {
 
   /** Their clients were connected when Aedes ended: each has the delay, and a grace, to come back. */
   async #wills(database: AedesDatabase): Promise<Map<number, Buffer>> {
-    const wills = new Wills({
-      ...{ state: this.state, clock: systemClock, log: silentLog, graceMs: 0, shared: null },
-      publish: async () => {}
-    })
     const rows = new Map<number, Buffer>()
     for await (const { _id: id, clientId, packet } of database.wills()) {
       this.#saw(id)
       const message = this.#messageOf(packet, id, `will of ${clientId}`)
       if (!message) continue
       const delaySeconds = Number(packet.properties?.willDelayInterval ?? 0)
-      const changes = wills.changes(await wills.make(clientId, { delaySeconds, message }))
-      for (const { table, key, row } of changes) {
-        if (table === 'will' && row) rows.set(key, row)
-      }
+      rows.set(rows.size + 1, encodeWill({ clientId, delaySeconds, sendAt: 0, message }))
     }
     return rows
   }

@@ -1,12 +1,11 @@
 import { existsSync } from 'node:fs'
-import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { builtinPlugins } from '../builtin.ts'
 import { systemClock } from '../clock.ts'
-import { defaultSettings, type Settings } from '../config/settings.ts'
+import { commonSettings } from '../config/common.ts'
+import { defaultSettings } from '../config/settings.ts'
 import { Events } from '../events.ts'
 import type { Logger } from '../log.ts'
-import type { CommonSettings } from '../plugin.ts'
 import { PluginContexts } from '../plugin-context.ts'
 import { setUpPlugins, storeOf } from '../plugin-setup.ts'
 import type { Store } from '../store/store.ts'
@@ -26,7 +25,7 @@ export async function storeAt(place: Place, { brokerName, log }: StoreChoice): P
   const parts = {
     log,
     clock: systemClock,
-    settings: common(settings),
+    settings: commonSettings(settings),
     events: new Events(log),
     core: () => undefined
   }
@@ -39,17 +38,4 @@ export async function storeAt(place: Place, { brokerName, log }: StoreChoice): P
 export function assertThere({ kind, name }: Place): void {
   if (kind !== 'local' || existsSync(join(name, 'format.json'))) return
   throw refusal(`${name} is no data folder of Restante: there is no format.json in it`)
-}
-
-function common(settings: Settings): CommonSettings {
-  const { data, fsync, fsyncIntervalMs, maxPacketBytes, maxTopicLevels } = settings
-  const { mongodbUrl, redisUrl, brokerName, brokerTimeoutMs, storeTimeoutMs } = settings
-  const ownName =
-    hostname()
-      .replace(/[^\w-]+/g, '-')
-      .slice(0, 64) || 'broker'
-  return {
-    ...{ dataDirectory: data, fsync, fsyncIntervalMs, maxPacketBytes, maxTopicLevels },
-    ...{ mongodbUrl, redisUrl, brokerName: brokerName || ownName, brokerTimeoutMs, storeTimeoutMs }
-  }
 }

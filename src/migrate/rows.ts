@@ -1,9 +1,6 @@
+import { decodeWill } from '../delivery/will-row.ts'
 import { readRecord } from '../journal/record.ts'
-import type { MetaRow, StateChange, StoreContents } from '../store/store.ts'
-import { ByteReader } from '../wire/bytes.ts'
-
-/** The row of a target that is not complete. */
-export const MARK_KEY = 'migration'
+import { FILLING_KEY, type MetaRow, type StateChange, type StoreContents } from '../store/store.ts'
 
 /** The rows of a store as changes that put them into another one: streams first, what a session has behind it. */
 export function rowsOf(contents: StoreContents): StateChange[] {
@@ -13,7 +10,9 @@ export function rowsOf(contents: StoreContents): StateChange[] {
     ...[...metaOf(meta, contents)].map(([key, row]) => ({ table: 'meta', key, row }) as const),
     ...sessionRows(contents),
     ...[...retained].map(([key, row]) => retainedRow(key, row)),
-    ...[...wills].map(([key, row]) => ({ table: 'will', key, row, clientId: clientOfWill(row) }) as const),
+    ...[...wills].map(
+      ([key, row]) => ({ table: 'will', key, row, clientId: decodeWill(row).clientId }) as const
+    ),
     ...[...topics].map(([key, row]) => ({ table: 'topic', key, row }) as const)
   ]
 }
@@ -41,7 +40,7 @@ export function rowBytes({ row }: StateChange): number {
  * for them, one that is alone has rows.
  */
 function metaOf(meta: StoreContents['meta'], { sessions, wills }: StoreContents): Map<string, MetaRow> {
-  const rows = new Map([...meta].filter(([key]) => key !== MARK_KEY))
+  const rows = new Map([...meta].filter(([key]) => key !== FILLING_KEY))
   raise(rows, 'sessions', highest(sessions.map(({ sessionId }) => sessionId)))
   raise(rows, 'wills', highest(wills.keys()))
   return rows
@@ -73,12 +72,4 @@ function* sessionRows({ sessions, cursors, subscriptions }: StoreContents): Gene
 function retainedRow(key: string, row: Buffer): StateChange {
   const { acceptedAt, sequence } = readRecord(row, 0).message
   return { table: 'retained', key, row, order: { acceptedAt, sequence } }
-}
-
-/** Whose will a row is: behind four numbers and its length stands the client id. */
-function clientOfWill(row: Buffer): string {
-  const input = new ByteReader(row)
-  for (let i = 0; i < 4; i++) input.number()
-  const bytes = input.number()
-  return row.toString('utf8', input.offset, input.offset + bytes)
 }

@@ -1,7 +1,13 @@
 import { laneOf } from '../lane.ts'
-import type { MetaRow, StateChange, Store, StoreContents } from '../store/store.ts'
+import {
+  FILLING_KEY,
+  type MetaRow,
+  type StateChange,
+  type Store,
+  type StoreContents
+} from '../store/store.ts'
 import { refusal } from './place.ts'
-import { highest, MARK_KEY, rowBytes, rowKey, rowsOf, rowText } from './rows.ts'
+import { highest, rowBytes, rowKey, rowsOf, rowText } from './rows.ts'
 
 const SLICE_ROWS = 500
 const SLICE_BYTES = 4 * 1024 * 1024
@@ -17,12 +23,12 @@ export interface Mark extends MetaRow {
 
 /** What was begun in a target; null when nothing was. */
 export function markOf({ meta }: StoreContents): Mark | null {
-  return (meta.get(MARK_KEY) as Mark | undefined) ?? null
+  return (meta.get(FILLING_KEY) as Mark | undefined) ?? null
 }
 
 /** The change that writes the mark; null takes it out. */
 export function markChange(mark: Mark | null): StateChange {
-  return { table: 'meta', key: MARK_KEY, row: mark }
+  return { table: 'meta', key: FILLING_KEY, row: mark }
 }
 
 /**

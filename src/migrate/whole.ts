@@ -119,7 +119,7 @@ class Taken {
   }
 
   #adopt(parts: SessionParts): void {
-    if (parts.notes.length > 0 || parts.replayed.length > 0) {
+    if (parts.mayHaveLost || parts.notes.length > 0 || parts.replayed.length > 0) {
       this.unsettled = true
       refuse() // it stays for a server
     }

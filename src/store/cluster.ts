@@ -37,11 +37,15 @@ export interface ClusterStore {
   // ---- sessions
   /**
    * Makes this broker the owner of a client id: whoever owned it has closed the connection, written all and forgotten it
-   * when this resolves, or is dead and can write nothing more.
+   * when this resolves, or is dead and can write nothing more. Nobody else gets it while `arrive` is under way; afterwards
+   * it may be released again at any moment, so whoever claims asks {@link holds} before he goes on.
+   * @param arrive takes what is stored of its session into memory; not called when there is nothing.
    * @returns what is stored of its session; null when it was owned here already (its session is in memory), or is new.
    * @throws QueueError QUEUE_STORE_AWAY
    */
-  claim(clientId: string): Promise<SessionParts | null>
+  claim(clientId: string, arrive?: (parts: SessionParts) => Promise<unknown>): Promise<SessionParts | null>
+  /** Whether a client id is owned here, and neither released nor disowned at this moment. */
+  holds(clientId: string): boolean
   /** The client is gone and no session of it is kept: its id belongs to nobody. Never rejects. */
   disown(clientId: string): Promise<void>
   /** Kept messages of streams, in ascending order in each lane, in parts. */
@@ -71,8 +75,11 @@ export interface ClusterListener {
   followed(lane: number, headSequence: number, messages: readonly FollowedMessage[]): void
   /** Nobody uses these streams any more. */
   streamsGone(streamIds: readonly number[]): void
-  /** Another broker wants this session: resolves when its connection is closed, all of it written and forgotten here. */
-  release(clientId: string): Promise<void>
+  /**
+   * Another broker wants this session: resolves when its connection is closed, all of it written and forgotten here.
+   * @param left to be called in the turn in which it is forgotten: from then on it is not held here.
+   */
+  release(clientId: string, left: () => void): Promise<void>
   /** What a dead or stopped broker has left is ours now. Resolves when it is in memory, and its cursors are written. */
   adopt(parts: SessionParts): Promise<void>
   /** What another broker asks by {@link ClusterStore.call}. */
@@ -105,6 +112,11 @@ export interface SessionParts {
   readonly wills: ReadonlyMap<number, Buffer>
   /** Notes that may be about these sessions and are not in their cursors, oldest first. */
   readonly notes: readonly Buffer[]
+  /**
+   * Their last broker did not stop cleanly: it may have sent messages of which no note has reached the store, as before a
+   * power cut.
+   */
+  readonly mayHaveLost: boolean
   /** Of a broker that did not stop cleanly: the messages of its replay stream that its last checkpoint does not know. */
   readonly replayed: readonly Message[]
 }

@@ -70,6 +70,11 @@ export interface StoreContents {
   readonly cursors: ReadonlyMap<number, Buffer>
   /** Retained message of each topic: opaque bytes of the core. */
   readonly retained: ReadonlyMap<string, Buffer>
+  /**
+   * Where several servers share the store: topics whose retained message was cleared not long ago, with the order of what
+   * has cleared them. What is older does not count. See {@link CLEARED_KEPT_MS}.
+   */
+  readonly cleared?: ReadonlyMap<string, RetainedOrder>
   /** Wills by their id: opaque bytes of the core. */
   readonly wills: ReadonlyMap<number, Buffer>
   /** What was accepted on topics, by topic: opaque bytes of the core. */
@@ -171,6 +176,9 @@ export interface MetaRow {
  */
 export const REPLAY_STREAM = 0
 
+/** The meta row of a store that is being filled from another one, and is no use before that is done (see `migrate/`). */
+export const FILLING_KEY = 'migration'
+
 /** A distinct filter that some session subscribes to. Ids are never used again. */
 export interface StreamRow {
   readonly streamId: number
@@ -237,6 +245,12 @@ export interface RetainedOrder {
   readonly acceptedAt: number
   readonly sequence: number
 }
+
+/**
+ * So many milliseconds it is remembered that a retained message was cleared, where several servers share the store: by
+ * then whatever is older was heard of, or taken over from a server that is gone.
+ */
+export const CLEARED_KEPT_MS = 3_600_000
 
 /** What a subscription is found by. */
 export interface SubscriptionKey {

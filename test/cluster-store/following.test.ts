@@ -1,22 +1,17 @@
 import test from 'ava'
-import { openDatabase } from '../../plugins/store-mongodb/database.ts'
 import { LANE_SPAN, laneStart } from '../../src/lane.ts'
 import { range } from '../helpers/batches.ts'
-import { mongodbOfFile } from '../helpers/mongodb.ts'
-import { startBroker, type TestBroker, until } from './scene.ts'
+import { clusterTests, type TestBroker, until } from './scene.ts'
 
-const mongodb = mongodbOfFile(test)
+const cluster = clusterTests(test)
 
 /** Where a broker stands in the lane of another. */
 function headOf(broker: TestBroker, lane: number): number {
   return broker.listener.heads.get(lane) ?? laneStart(lane)
 }
 
-test('two brokers that commit at once follow each other completely and in order', async t => {
-  const url = mongodb.database(t)
-  if (!url) return
-  const a = await startBroker(t, url, 'a')
-  const b = await startBroker(t, url, 'b')
+cluster('two brokers that commit at once follow each other completely and in order', async (t, scene) => {
+  const [a, b] = await scene.brokers(['a', 'b'])
   const commitAll = async (broker: TestBroker) => {
     let last = 0
     for (let n = 0; n < 30; n++) last = await broker.commit(1 + (n % 7) * 5)
@@ -28,12 +23,10 @@ test('two brokers that commit at once follow each other completely and in order'
   t.deepEqual(a.listener.sequences.get(b.lane), range(LANE_SPAN + 1, lastB))
 })
 
-test('a broker that opens later follows from where its open has read', async t => {
-  const url = mongodb.database(t)
-  if (!url) return
-  const a = await startBroker(t, url, 'a')
+cluster('a broker that opens later follows from where its open has read', async (t, scene) => {
+  const a = await scene.broker('a')
   await a.commit(10)
-  const b = await startBroker(t, url, 'b', { isIdle: true })
+  const b = await scene.broker('b', { isIdle: true })
   t.is(b.contents.lanes?.[0]?.headSequence, 10)
   const last = await a.commit(1_200)
   await b.cluster.start(b.listener, null)
@@ -42,24 +35,19 @@ test('a broker that opens later follows from where its open has read', async t =
   t.deepEqual(b.listener.lanes, [])
 })
 
-test('a lane that is new is told before anything of it', async t => {
-  const url = mongodb.database(t)
-  if (!url) return
-  const a = await startBroker(t, url, 'a')
-  const b = await startBroker(t, url, 'b')
+cluster('a lane that is new is told before anything of it', async (t, scene) => {
+  const [a, b] = await scene.brokers(['a', 'b'])
   const last = await b.commit(3)
   await until(() => headOf(a, b.lane) === last, 'a has followed')
   t.deepEqual(a.listener.lanes, [{ lane: 1, name: 'b', headSequence: LANE_SPAN }])
 })
 
-test('a lane is followed over a seal', async t => {
-  const url = mongodb.database(t)
-  if (!url) return
-  const watcher = await startBroker(t, url, 'watcher')
-  const before = await startBroker(t, url, 'a', { brokerTimeoutMs: 1_000 })
+cluster('a lane is followed over a seal', async (t, scene) => {
+  const watcher = await scene.broker('watcher')
+  const before = await scene.broker('a', { brokerTimeoutMs: 1_000 })
   const last = await before.commit(4)
   before.kill()
-  const after = await startBroker(t, url, 'a', { brokerTimeoutMs: 1_000 })
+  const after = await scene.broker('a', { brokerTimeoutMs: 1_000 })
   const end = await after.commit(4)
   t.is(end, last + 5)
   await until(() => headOf(watcher, after.lane) === end, 'the watcher has followed')
@@ -70,40 +58,34 @@ test('a lane is followed over a seal', async t => {
   )
 })
 
-test('heads are those of all other lanes at the moment of asking', async t => {
-  const url = mongodb.database(t)
-  if (!url) return
-  const a = await startBroker(t, url, 'a', { isIdle: true })
-  const b = await startBroker(t, url, 'b', { isIdle: true })
-  const c = await startBroker(t, url, 'c', { isIdle: true })
+cluster('heads are those of all other lanes at the moment of asking', async (t, scene) => {
+  const [a, b, c] = await scene.brokers(['a', 'b', 'c'], { isIdle: true })
   const lastB = await b.commit(7)
   t.deepEqual(await a.cluster.heads(), [lastB, laneStart(2)])
   const lastC = await c.commit(2)
   t.deepEqual(await a.cluster.heads(), [lastB, lastC])
 })
 
-test('entries are the kept messages of streams in their range, with all their streams', async t => {
-  const url = mongodb.database(t)
-  if (!url) return
-  const a = await startBroker(t, url, 'a')
-  const b = await startBroker(t, url, 'b')
-  await a.commit(5, [1])
-  await a.commit(5, [1, 2])
-  await a.commit(5, [3])
-  const found: number[] = []
-  for await (const part of b.cluster.entries([{ streamIds: [2, 3], after: 7, through: 12 }])) {
-    for (const { sequence, streamIds, expiresAt } of part) {
-      found.push(sequence)
-      t.deepEqual(streamIds, sequence <= 10 ? [1, 2] : [3])
-      t.is(expiresAt, 0)
+cluster(
+  'entries are the kept messages of streams in their range, with all their streams',
+  async (t, scene) => {
+    const [a, b] = await scene.brokers(['a', 'b'])
+    await a.commit(5, [1])
+    await a.commit(5, [1, 2])
+    await a.commit(5, [3])
+    const found: number[] = []
+    for await (const part of b.cluster.entries([{ streamIds: [2, 3], after: 7, through: 12 }])) {
+      for (const { sequence, streamIds, expiresAt } of part) {
+        found.push(sequence)
+        t.deepEqual(streamIds, sequence <= 10 ? [1, 2] : [3])
+        t.is(expiresAt, 0)
+      }
     }
+    t.deepEqual(found, range(8, 12))
   }
-  t.deepEqual(found, range(8, 12))
-})
+)
 
-test('a bus that carries hints makes brokers follow at once', async t => {
-  const url = mongodb.database(t)
-  if (!url) return
+cluster('a bus that carries hints makes brokers follow at once', async (t, scene) => {
   const heard: (() => void)[] = []
   const bus = () => ({
     isConnected: true,
@@ -116,8 +98,7 @@ test('a bus that carries hints makes brokers follow at once', async t => {
     },
     close: async () => {}
   })
-  const a = await startBroker(t, url, 'a', { bus: bus() })
-  const b = await startBroker(t, url, 'b', { bus: bus() })
+  const [a, b] = await scene.brokers(['a', 'b'], { bus: bus() })
   b.clock.stop() // only the bus can wake it
   const last = await a.commit(3)
   for (const hear of heard) hear()
@@ -125,15 +106,11 @@ test('a bus that carries hints makes brokers follow at once', async t => {
   t.deepEqual(b.listener.sequences.get(a.lane), range(1, 3))
 })
 
-test('at a gap a broker waits for the insert that is under way', async t => {
-  const url = mongodb.database(t)
-  if (!url) return
-  const a = await startBroker(t, url, 'a')
-  const b = await startBroker(t, url, 'b')
+cluster('at a gap a broker waits for the insert that is under way', async (t, scene) => {
+  const [a, b] = await scene.brokers(['a', 'b'])
   await a.commit(5)
   await until(() => headOf(b, a.lane) === 5, 'b has followed')
-  const database = openDatabase(url)
-  t.teardown(() => database.close())
+  const database = scene.database()
   const late = (await database.messages.findOne({ _id: 5 }))!
   await database.messages.insertOne({ _id: 8, skip: 7 }) // numbers 7 and 8 are there, 6 is not
   const rounds = () => b.cluster.brokers().find(({ name }) => name === 'a')

@@ -1,19 +1,33 @@
-import type { ExecutionContext } from 'ava'
+import type { ExecutionContext, TestFn } from 'ava'
 import { clusterPartWith } from '../../plugins/store-mongodb/cluster/index.ts'
+import { type Database, openDatabase } from '../../plugins/store-mongodb/database.ts'
 import { MongoStore } from '../../plugins/store-mongodb/mongo-store.ts'
 import { type Clock, systemClock, type Timer } from '../../src/clock.ts'
+import type { Settings } from '../../src/config/settings.ts'
 import type { Bus, ClusterListener, LaneRow, SessionParts } from '../../src/store/cluster.ts'
 import type { SessionRow, StateChange, StoreContents } from '../../src/store/store.ts'
 import { plainBatch } from '../helpers/batches.ts'
-import { RecordingLog } from '../helpers/core.ts'
+import { RecordingLog, startCore } from '../helpers/core.ts'
+import { mongodbOfFile } from '../helpers/mongodb.ts'
+
+/** So long that nobody is taken for dead. */
+const TIMEOUT_MS = 60_000
 
 /** The clock of the machine, as a process sees it that can be stopped (SIGSTOP) and woken: no timer goes off meanwhile. */
 export class StoppableClock implements Clock {
   #isStopped = false
   #late: (() => void)[] = []
+  #aheadMs = 0
+  /** How often something that is done at a steady pace was done. */
+  ticks = 0
 
   now(): number {
-    return systemClock.now()
+    return systemClock.now() + this.#aheadMs
+  }
+
+  /** The time of day is later from now on; no timer goes off for that. */
+  pass(ms: number): void {
+    this.#aheadMs += ms
   }
 
   after(delayMs: number, callback: () => void): Timer {
@@ -22,7 +36,9 @@ export class StoppableClock implements Clock {
 
   every(periodMs: number, callback: () => void): Timer {
     return systemClock.every(periodMs, () => {
-      if (!this.#isStopped) callback()
+      if (this.#isStopped) return
+      callback()
+      this.ticks++
     })
   }
 
@@ -50,7 +66,7 @@ export class ListenerModel implements ClusterListener {
   readonly released: string[] = []
   readonly adopted: SessionParts[] = []
   readonly fences: Error[] = []
-  onRelease: (clientId: string) => Promise<void> = async () => {}
+  onRelease: (clientId: string, left: () => void) => Promise<void> = async (_clientId, left) => left()
   onAdopt: (parts: SessionParts) => Promise<void> = async () => {}
   onAnswer: (method: string, params: unknown) => Promise<unknown> = async (method, params) => ({
     method,
@@ -72,9 +88,9 @@ export class ListenerModel implements ClusterListener {
     this.streams.push(...streamIds)
   }
 
-  async release(clientId: string): Promise<void> {
+  async release(clientId: string, left: () => void): Promise<void> {
     this.released.push(clientId)
-    await this.onRelease(clientId)
+    await this.onRelease(clientId, left)
   }
 
   async adopt(parts: SessionParts): Promise<void> {
@@ -97,6 +113,12 @@ export interface BrokerOptions {
   readonly bus?: Bus
   /** It is opened, and does not begin to live among the others. */
   readonly isIdle?: boolean
+}
+
+/** How the stages of a server are started. */
+export interface CoreOptions {
+  readonly brokerTimeoutMs?: number
+  readonly settings?: Partial<Settings>
 }
 
 /** A store on a database that others use as well. */
@@ -150,6 +172,12 @@ export class TestBroker {
     )
   }
 
+  /** Waits until this broker knows that another one lives. */
+  sees(name: string): Promise<void> {
+    const isLive = () => this.cluster.brokers().some(row => row.name === name && row.state === 'live')
+    return until(isLive, `${this.name} sees ${name}`)
+  }
+
   /** As kill -9: nothing more is done, and nothing is said. */
   kill(): void {
     this.#isGone = true
@@ -166,12 +194,70 @@ export class TestBroker {
   }
 }
 
-/** Starts a broker; it ends with the test. */
-export async function startBroker(
+/** A database of its own, and brokers on it that end with the test. */
+export class Scene {
+  readonly url: string
+  readonly #t: ExecutionContext
+
+  constructor(t: ExecutionContext, url: string) {
+    this.#t = t
+    this.url = url
+  }
+
+  /** Starts a broker. */
+  broker(name: string, options?: BrokerOptions): Promise<TestBroker> {
+    return startBroker(this.#t, this.url, name, options)
+  }
+
+  /** Starts brokers one after the other, so that their lanes are in this order. */
+  async brokers<Names extends readonly string[]>(names: readonly [...Names], options?: BrokerOptions) {
+    const started: TestBroker[] = []
+    for (const name of names) started.push(await this.broker(name, options))
+    return started as { [Place in keyof Names]: TestBroker }
+  }
+
+  /** Starts the stages of a server on a store of its own, with the clock of a broker that can be stopped. */
+  async core(name: string, { brokerTimeoutMs = TIMEOUT_MS, settings = {} }: CoreOptions = {}) {
+    const broker = new TestBroker(name, this.url, brokerTimeoutMs)
+    const { store, clock } = broker
+    const started = await startCore(this.#t, { store, clock, settings })
+    this.#t.teardown(() => clock.wake()) // before the core is closed
+    return { broker, ...started }
+  }
+
+  /** The collections themselves, past all brokers. */
+  database(): Database {
+    const database = openDatabase(this.url)
+    this.#t.teardown(() => database.close())
+    return database
+  }
+}
+
+/** Defines a test that gets a scene. */
+export type ClusterTest = (
+  title: string,
+  body: (t: ExecutionContext, scene: Scene) => Promise<unknown>
+) => void
+
+/**
+ * For the tests of a file: they have one server of MongoDB, and are skipped where there is none.
+ * @param isSerial one at a time.
+ */
+export function clusterTests(test: TestFn, isSerial = false): ClusterTest {
+  const mongodb = mongodbOfFile(test)
+  const define = isSerial ? test.serial : test
+  return (title, body) =>
+    define(title, async t => {
+      const url = mongodb.database(t)
+      if (url) await body(t, new Scene(t, url))
+    })
+}
+
+async function startBroker(
   t: ExecutionContext,
   url: string,
   name: string,
-  { brokerTimeoutMs = 60_000, bus, isIdle = false }: BrokerOptions = {}
+  { brokerTimeoutMs = TIMEOUT_MS, bus, isIdle = false }: BrokerOptions = {}
 ): Promise<TestBroker> {
   const broker = new TestBroker(name, url, brokerTimeoutMs)
   broker.contents = await broker.store.open()
@@ -187,6 +273,16 @@ export async function startBroker(
 /** The row of a session that never expires. */
 export function sessionOf(clientId: string, sessionId: number): SessionRow {
   return { sessionId, clientId, createdAt: 1, expirySeconds: null, disconnectedAt: null }
+}
+
+/** For the rest of a test, all that measures durations in this process finds that so much more time has passed. */
+export function passDurations(t: ExecutionContext, ms: number): void {
+  const { performance } = globalThis
+  const now = performance.now
+  performance.now = () => now.call(performance) + ms
+  t.teardown(() => {
+    performance.now = now
+  })
 }
 
 /** Waits until something is so. */

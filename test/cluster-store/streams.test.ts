@@ -1,14 +1,11 @@
 import test from 'ava'
 import { range } from '../helpers/batches.ts'
-import { mongodbOfFile } from '../helpers/mongodb.ts'
-import { startBroker } from './scene.ts'
+import { clusterTests } from './scene.ts'
 
-const mongodb = mongodbOfFile(test)
+const cluster = clusterTests(test)
 
-test('three brokers that ask for the same filters at once get one id for each', async t => {
-  const url = mongodb.database(t)
-  if (!url) return
-  const brokers = await Promise.all(['a', 'b', 'c'].map(name => startBroker(t, url, name, { isIdle: true })))
+cluster('three brokers that ask for the same filters at once get one id for each', async (t, scene) => {
+  const brokers = await Promise.all(['a', 'b', 'c'].map(name => scene.broker(name, { isIdle: true })))
   const filters = range(1, 12).map(n => `DB/${n}/#`)
   const asked = range(0, 19).map(n => {
     const some = filters.filter((_, place) => (place + n) % 3 !== 0)
@@ -28,40 +25,37 @@ test('three brokers that ask for the same filters at once get one id for each', 
   )
 })
 
-test('new streams are told to each broker once, and none is missed while others make more', async t => {
-  const url = mongodb.database(t)
-  if (!url) return
-  const a = await startBroker(t, url, 'a', { isIdle: true })
-  const b = await startBroker(t, url, 'b', { isIdle: true })
-  const c = await startBroker(t, url, 'c', { isIdle: true })
-  const told: number[] = []
-  const known = new Set<number>()
-  const make = async (broker: typeof a, prefix: string) => {
-    for (const n of range(1, 25)) {
-      const [row] = await broker.cluster.streamsOf([`${prefix}/${n}`])
-      known.add(row!.streamId)
+cluster(
+  'new streams are told to each broker once, and none is missed while others make more',
+  async (t, scene) => {
+    const [a, b, c] = await scene.brokers(['a', 'b', 'c'], { isIdle: true })
+    const told: number[] = []
+    const known = new Set<number>()
+    const make = async (broker: typeof a, prefix: string) => {
+      for (const n of range(1, 25)) {
+        const [row] = await broker.cluster.streamsOf([`${prefix}/${n}`])
+        known.add(row!.streamId)
+      }
     }
-  }
-  let isMaking = true
-  const making = Promise.all([make(a, 'a'), make(b, 'b')]).finally(() => {
-    isMaking = false
-  })
-  while (isMaking) {
-    const before = [...known] // their makers were answered before this read begins
+    let isMaking = true
+    const making = Promise.all([make(a, 'a'), make(b, 'b')]).finally(() => {
+      isMaking = false
+    })
+    while (isMaking) {
+      const before = [...known] // their makers were answered before this read begins
+      told.push(...(await c.cluster.newStreams()).map(({ streamId }) => streamId))
+      t.true(before.every(id => told.includes(id)))
+    }
+    await making
     told.push(...(await c.cluster.newStreams()).map(({ streamId }) => streamId))
-    t.true(before.every(id => told.includes(id)))
+    t.deepEqual(told, range(1, 50))
   }
-  await making
-  told.push(...(await c.cluster.newStreams()).map(({ streamId }) => streamId))
-  t.deepEqual(told, range(1, 50))
-})
+)
 
-test('streams that are there at open are not told as new', async t => {
-  const url = mongodb.database(t)
-  if (!url) return
-  const a = await startBroker(t, url, 'a', { isIdle: true })
+cluster('streams that are there at open are not told as new', async (t, scene) => {
+  const a = await scene.broker('a', { isIdle: true })
   await a.cluster.streamsOf(['x', 'y'])
-  const b = await startBroker(t, url, 'b', { isIdle: true })
+  const b = await scene.broker('b', { isIdle: true })
   t.deepEqual(b.contents.streams.map(({ filter }) => filter).sort(), ['x', 'y'])
   t.deepEqual(await b.cluster.newStreams(), [])
   await a.cluster.streamsOf(['x', 'z'])

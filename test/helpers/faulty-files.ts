@@ -155,7 +155,11 @@ export class FaultyFiles implements Files {
 
   /** Does one call, unless it is to fail. */
   run<T>(operation: Operation, path: string, isChange: boolean, action: () => Promise<T>): Promise<T> {
-    const promise = this.#guard(operation, path, isChange, action)
+    return this.track(this.#guard(operation, path, isChange, action))
+  }
+
+  /** Counts something as under way until it has ended. */
+  track<T>(promise: Promise<T>): Promise<T> {
     this.#running.add(promise)
     return promise.finally(() => this.#running.delete(promise))
   }
@@ -259,7 +263,7 @@ class FaultyFile implements OpenFile {
 
   async close(): Promise<void> {
     this.#files.forget(this)
-    await this.release()
+    await this.#files.track(this.release())
   }
 
   async release(): Promise<void> {

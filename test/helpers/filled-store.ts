@@ -136,7 +136,7 @@ function retainedRow(): Buffer {
   return Buffer.concat(batchOf(1, [{ streamIds: [], topic: 'DB/ü!' }]).buffers)
 }
 
-/** A will as `delivery/wills.ts` writes it: version, delay, time, MQTT 5, client id, PUBLISH. */
+/** A will as `delivery/will-row.ts` writes it: version, delay, time, MQTT 5, client id, PUBLISH. */
 function willRow(): Buffer {
   const id = Buffer.from('client!/1')
   const head = new ByteWriter().number(1).number(30).number(0).number(0).number(id.length).take()

@@ -1,5 +1,6 @@
 import { readRecord } from '../../src/journal/record.ts'
 import { laneOf, laneStart } from '../../src/lane.ts'
+import { Serial } from '../../src/serial.ts'
 import type {
   BrokerRow,
   ClusterListener,
@@ -71,6 +72,7 @@ export class ModelDatabase {
     for (const [clientId, owned] of moved) {
       if (owned.session) owned.owner = by.laneIndex
       else this.clients.delete(clientId)
+      by.arrived(clientId)
     }
     const sessions = moved.flatMap(([, { session }]) => (session ? [session] : []))
     const wills = [...this.wills].filter(([, { owner }]) => owner === dead.laneIndex)
@@ -86,6 +88,7 @@ export class ModelDatabase {
     await by.listener?.adopt({
       ...this.partsOf(sessions),
       wills: new Map(wills.map(([willId, { row }]) => [willId, row])),
+      mayHaveLost: true,
       notes: [...this.notes[dead.laneIndex]!],
       replayed
     })
@@ -117,6 +120,9 @@ export class ModelBroker implements Store, ClusterStore {
   beforeCommit: () => Promise<void> = async () => {}
   readonly #db: ModelDatabase
   readonly #followed: number[] = []
+  readonly #serial = new Serial<string>()
+  /** Client ids that have left memory and not come back, or are about to come in. */
+  readonly #moving = new Set<string>()
   #knownStreams = 0
 
   constructor(db: ModelDatabase, laneIndex: number) {
@@ -223,23 +229,57 @@ export class ModelBroker implements Store, ClusterStore {
     return this.#db.heads.filter((_, lane) => lane !== this.laneIndex)
   }
 
-  async claim(clientId: string): Promise<SessionParts | null> {
+  /** One thing after the other for each client id, the releases included, as in a real one. */
+  claim(
+    clientId: string,
+    arrive: (parts: SessionParts) => Promise<unknown> = async () => {}
+  ): Promise<SessionParts | null> {
+    return this.#serial.run(clientId, async () => {
+      const parts = await this.#claim(clientId)
+      if (!parts) return null
+      this.#moving.add(clientId)
+      await arrive(parts).finally(() => this.#moving.delete(clientId))
+      return parts
+    })
+  }
+
+  holds(clientId: string): boolean {
+    return this.#db.clients.get(clientId)?.owner === this.laneIndex && !this.#moving.has(clientId)
+  }
+
+  /** A client id was given to this broker without being asked for. */
+  arrived(clientId: string): void {
+    this.#moving.delete(clientId)
+  }
+
+  /** Another broker wants a client id. */
+  release(clientId: string): Promise<void> {
+    return this.#serial.run(clientId, async () => {
+      if (this.#db.clients.get(clientId)?.owner !== this.laneIndex) return
+      await this.listener?.release(clientId, () => this.#moving.add(clientId))
+    })
+  }
+
+  async #claim(clientId: string): Promise<SessionParts | null> {
     this.#assertAlive()
     const owned = this.#db.clients.get(clientId)
     if (!owned) {
       this.#db.clients.set(clientId, { owner: this.laneIndex, session: null })
+      this.#moving.delete(clientId)
       return null
     }
-    if (owned.owner === this.laneIndex) return null
-    await this.#db.brokers[owned.owner]!.listener?.release(clientId)
+    if (owned.owner === this.laneIndex && !this.#moving.has(clientId)) return null
+    if (owned.owner !== this.laneIndex) await this.#db.brokers[owned.owner]!.release(clientId)
     const after = this.#db.clients.get(clientId)
-    if (!after || after.owner !== owned.owner) return await this.claim(clientId)
+    if (!after || after.owner !== owned.owner) return await this.#claim(clientId)
     after.owner = this.laneIndex
+    this.#moving.delete(clientId)
     const wills = [...this.#db.wills].filter(([, will]) => will.clientId === clientId)
     for (const [, will] of wills) will.owner = this.laneIndex
     return {
       ...this.#db.partsOf(after.session ? [after.session] : []),
       wills: new Map(wills.map(([willId, { row }]) => [willId, row])),
+      mayHaveLost: false,
       notes: [],
       replayed: []
     }

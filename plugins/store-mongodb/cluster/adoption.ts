@@ -129,10 +129,11 @@ export class Adoption {
     const stored = await partsOf(ground, sessions)
     const wills = await this.#wills(heir)
     const replayed = await this.#replayed(heir)
+    const mayHaveLost = !heir.estate.isClean
     const { epochs } = ground.identity
     for (const { _id, sessionId, epoch } of sessions) epochs.set(_id, sessionId, epoch)
     try {
-      await listener()?.adopt({ ...stored, wills, notes, replayed } satisfies SessionParts)
+      await listener()?.adopt({ ...stored, wills, mayHaveLost, notes, replayed } satisfies SessionParts)
       const now = await estates.still(heir)
       if (!now || !(await estates.change(now, { ...now.estate, isAdopted: true }))) {
         const after = await estates.still(heir)

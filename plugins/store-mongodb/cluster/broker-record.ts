@@ -29,6 +29,8 @@ export interface Estate {
   readonly notesAfter: number
   /** What its last checkpoint knew of the replay stream; null: not looked up yet. */
   readonly replayAfter: number | null
+  /** It stopped cleanly: all that it had noted is there. */
+  readonly isClean: boolean
   /** It is in the memory and in the cursors of `by`; what is left is to clear away. */
   readonly isAdopted: boolean
 }

@@ -11,6 +11,8 @@ import type { Rounds } from './rounds.ts'
 import { type OwnedSession, sessionsOf, UNMARKED, willsOf } from './session-move.ts'
 import { partsOf } from './session-parts.ts'
 
+type Arrive = (parts: SessionParts) => Promise<unknown>
+
 /** What another broker is asked for; no method of the core begins with $. */
 export const RELEASE = '$release'
 /** A session that was handed over and not fetched is taken back after this. */
@@ -31,14 +33,17 @@ export interface ClaimsOptions {
 /**
  * Who owns a client id. Its document says so; whoever wants it has the owner give it up first, and then puts himself
  * there if nothing has changed since he read it: of two claimers one wins, and the other asks him. A client id counts as
- * held here from the moment when its session is ours until it was given up, and everything that is done about one client
- * id is done one thing after the other.
+ * held here from the moment when its session is in memory until it leaves, and everything that is done about one client
+ * id is done one thing after the other. The core, which has an order of its own for each client id, waits for claims
+ * outside of it: what is done here waits for the core, and never the other way round.
  */
 export class Claims {
   readonly #options: ClaimsOptions
   readonly #serial = new KeySerial()
   /** Client ids whose document may say that they are ours although we do not hold them; with when to see to it. */
   readonly #loose = new Map<string, number>()
+  /** Client ids that are on their way out of memory or into it, with how many tasks say so. */
+  readonly #moving = new Map<string, number>()
   #isRetired = false
 
   constructor(options: ClaimsOptions) {
@@ -46,29 +51,41 @@ export class Claims {
   }
 
   /** @see ClusterStore.claim */
-  claim(clientId: string): Promise<SessionParts | null> {
+  claim(clientId: string, arrive: Arrive = async () => {}): Promise<SessionParts | null> {
     return this.#serial.run(clientId, async () => {
       await this.#options.settled(clientId)
       this.#check()
       if (this.#epochs.has(clientId)) return null
+      const there = this.#move(clientId)
       try {
-        return await this.#fetch(clientId)
+        const parts = await this.#fetch(clientId)
+        if (parts) await arrive(parts)
+        return parts
       } catch (error) {
-        this.#loose.set(clientId, monotonicMs()) // what was sent last may still be heard
+        this.#lose(clientId) // what was sent last may still be heard
         throw error
+      } finally {
+        there()
       }
     })
   }
 
+  /** @see ClusterStore.holds */
+  holds(clientId: string): boolean {
+    return this.#epochs.has(clientId) && !this.#moving.has(clientId)
+  }
+
   /** @see ClusterStore.disown */
-  disown(clientId: string): Promise<void> {
-    return this.#serial.run(clientId, async () => {
+  async disown(clientId: string): Promise<void> {
+    const gone = this.#move(clientId)
+    await this.#serial.run(clientId, async () => {
       if (!this.#epochs.has(clientId)) return
       const epoch = this.#epochs.ofClient(clientId)
       this.#epochs.forget(clientId, 0)
       const filter = { _id: clientId, owner: this.#self, epoch, sessionId: 0 }
       await this.#sessions.deleteOne(filter).catch(() => this.#loose.set(clientId, monotonicMs()))
     })
+    gone()
   }
 
   /** Another broker wants a client id. When it resolves, nothing of it is under way here. */
@@ -78,10 +95,15 @@ export class Claims {
       if (!this.#epochs.has(clientId)) return
       const { handovers } = this.#options
       const statement = handovers.pin()
+      const left: (() => void)[] = []
       try {
-        await this.#options.listener()?.release(clientId)
+        await this.#options.listener()?.release(clientId, () => left.push(this.#move(clientId)))
         await this.#giveUp(clientId, statement)
+      } catch (error) {
+        if (left.length > 0) this.#lose(clientId) // it is not in memory any more
+        throw error
       } finally {
+        for (const gone of left) gone()
         handovers.unpin(statement)
       }
     })
@@ -185,7 +207,7 @@ export class Claims {
     this.#loose.delete(clientId)
     this.#epochs.set(clientId, taken.sessionId, taken.epoch)
     if (taken.sessionId === 0 && wills.size === 0) return null
-    return { ...stored, wills, notes: [], replayed: [] }
+    return { ...stored, wills, mayHaveLost: false, notes: [], replayed: [] }
   }
 
   /** The wills of a client come along, also those without a session. */
@@ -220,18 +242,36 @@ export class Claims {
     if (this.#epochs.has(clientId)) return true
     const document = await this.#sessions.findOne({ _id: clientId })
     if (!document || document.owner !== this.#self || document.estate !== undefined) return true
-    const parts = await this.#takeOver(document)
-    if (parts === 'changed') return false
+    const there = this.#move(clientId)
     try {
+      const parts = await this.#takeOver(document)
+      if (parts === 'changed') return false
       if (parts) await this.#options.listener()?.adopt(parts)
       else await this.#sessions.deleteOne({ _id: clientId, owner: this.#self, sessionId: 0 })
       if (!parts) this.#epochs.forget(clientId, 0)
       return true
     } catch (error) {
-      this.#epochs.forget(clientId, document.sessionId)
-      this.#loose.set(clientId, monotonicMs())
+      this.#lose(clientId)
       throw error
+    } finally {
+      there()
     }
+  }
+
+  /** It is not held until the callback is called. */
+  #move(clientId: string): () => void {
+    this.#moving.set(clientId, 1 + (this.#moving.get(clientId) ?? 0))
+    return () => {
+      const left = (this.#moving.get(clientId) ?? 0) - 1
+      if (left > 0) this.#moving.set(clientId, left)
+      else this.#moving.delete(clientId)
+    }
+  }
+
+  /** It is not in memory, and what its document says is not known: that is seen to in a round. */
+  #lose(clientId: string): void {
+    this.#epochs.forget(clientId, 0)
+    this.#loose.set(clientId, monotonicMs())
   }
 
   #check(): void {

@@ -95,7 +95,13 @@ export class Estates {
       // its notes and messages were taken over long ago: there is nothing but what was found
       const end = double(laneStart(record.lane + 1))
       const nothing = { notesAfter: end, replayAfter: end }
-      await this.#add(record, { incarnation, by: double(this.#ground.self), ...nothing, isAdopted: false })
+      await this.#add(record, {
+        incarnation,
+        by: double(this.#ground.self),
+        ...nothing,
+        isClean: false,
+        isAdopted: false
+      })
     }
   }
 
@@ -129,6 +135,9 @@ function isOver({ incarnation: last, state, isEmptied }: BrokerRecord, incarnati
   return incarnation < last || (incarnation === last && state !== 'live' && isEmptied)
 }
 
-function estateFrom({ incarnation, notesAfter }: BrokerRecord, by: number): Estate {
-  return { incarnation, by: double(by), notesAfter: double(notesAfter), replayAfter: null, isAdopted: false }
+function estateFrom({ incarnation, notesAfter, state }: BrokerRecord, by: number): Estate {
+  return {
+    ...{ incarnation, by: double(by), notesAfter: double(notesAfter), replayAfter: null },
+    ...{ isClean: state === 'stopped', isAdopted: false }
+  }
 }

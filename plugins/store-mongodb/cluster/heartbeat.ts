@@ -11,27 +11,28 @@ import type { Others } from './others.ts'
  * @throws the error of the driver
  */
 export async function heartbeat(ground: Ground, others: Others): Promise<boolean> {
-  const { brokers, heads, identity } = ground
-  const { brokerName, lane, incarnation } = identity
-  const own = { _id: brokerName, incarnation, state: 'live' as const }
-  const head = double(Math.max(heads.of(lane), laneStart(lane)))
-  const { matchedCount } = await brokers.updateOne(own, { $inc: { heartbeat: 1 }, $set: { head } })
+  if (!(await signOfLife(ground))) return false
   const nowMs = monotonicMs()
-  const records = await brokers.find({}).toArray()
-  if (matchedCount === 0) {
-    identity.setFence(
-      fencedBy(
-        brokerName,
-        records.find(({ _id }) => _id === brokerName)
-      )
-    )
-    return false
-  }
-  others.look(records, nowMs)
+  others.look(await ground.brokers.find({}).toArray(), nowMs)
   return true
 }
 
-function fencedBy(name: string, record: BrokerRecord | undefined): QueueError {
+/** @returns false when this broker was taken for dead. @throws the error of the driver */
+export async function signOfLife({ brokers, heads, identity }: Ground): Promise<boolean> {
+  const { brokerName, lane, incarnation } = identity
+  const own = { _id: brokerName, incarnation, state: 'live' as const }
+  const head = double(Math.max(heads.of(lane), laneStart(lane)))
+  const sentMs = monotonicMs()
+  const { matchedCount } = await brokers.updateOne(own, { $inc: { heartbeat: 1 }, $set: { head } })
+  if (matchedCount === 1) {
+    identity.seenAtMs = sentMs
+    return true
+  }
+  identity.setFence(fencedBy(brokerName, await brokers.findOne({ _id: brokerName })))
+  return false
+}
+
+function fencedBy(name: string, record: BrokerRecord | null): QueueError {
   const by =
     record?.state === 'live' ? 'another process with its name' : (record?.closedBy ?? 'another broker')
   const problem = 'its heartbeats had not been seen for too long'

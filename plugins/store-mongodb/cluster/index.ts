@@ -27,6 +27,7 @@ export function clusterPartWith(entryMs: number): MakeClusterPart {
       },
       opened: () => cluster.opened(),
       committed: () => cluster.committed(),
+      renew: () => cluster.renew(),
       abandon: () => cluster.abandon(),
       leave: last => registry.leave(last)
     }

@@ -8,6 +8,7 @@ import {
   type KeptEntry,
   type LaneRow,
   laneStart,
+  monotonicMs,
   type SessionParts,
   type StreamRow,
   type Timer
@@ -21,14 +22,16 @@ import { Estates } from './estates.ts'
 import { Follower } from './follower.ts'
 import type { Ground } from './ground.ts'
 import { Handovers } from './handovers.ts'
-import { heartbeat } from './heartbeat.ts'
+import { heartbeat, signOfLife } from './heartbeat.ts'
 import { reserveIds } from './ids.ts'
 import { away, Mailbox } from './mailbox.ts'
 import { Others } from './others.ts'
 import { Rounds } from './rounds.ts'
 import { StreamNews } from './stream-news.ts'
 import { Streams } from './streams.ts'
+import { Tombstones } from './tombstones.ts'
 
+const STOPPING = 'this broker is stopping'
 /** One of so many rounds also looks for what is rare. */
 const RARE = 20
 
@@ -44,6 +47,7 @@ export class MongoCluster implements ClusterStore {
   readonly #streams: Streams
   readonly #news: StreamNews
   readonly #estates: Estates
+  readonly #tombstones: Tombstones
   readonly #adoption: Adoption
   readonly #mailbox: Mailbox
   readonly #claims: Claims
@@ -68,6 +72,7 @@ export class MongoCluster implements ClusterStore {
     this.#streams = new Streams({ ground, statementCount: () => handovers.count })
     this.#news = new StreamNews(ground)
     this.#estates = new Estates(ground, others)
+    this.#tombstones = new Tombstones(ground)
     this.#adoption = new Adoption({ ground, estates: this.#estates, handovers, listener })
     this.#mailbox = new Mailbox({ ground, others, answer: (...call) => this.#answer(...call), hint })
     this.#rounds = new Rounds(ground.clock, () => this.#round())
@@ -109,6 +114,12 @@ export class MongoCluster implements ClusterStore {
     this.#bus?.tell(HEAD_CHANNEL, Buffer.of(this.#ground.identity.lane))
   }
 
+  /** @see ClusterPart.renew */
+  async renew(): Promise<void> {
+    const { identity, brokerTimeoutMs } = this.#ground
+    if (monotonicMs() - identity.seenAtMs >= brokerTimeoutMs) await signOfLife(this.#ground)
+  }
+
   async start(listener: ClusterListener, bus: Bus | null): Promise<void> {
     this.#listener = listener
     this.#bus = bus
@@ -122,6 +133,7 @@ export class MongoCluster implements ClusterStore {
   retire(): void {
     this.#adoption.stop()
     this.#claims.retire()
+    this.#mailbox.stop(STOPPING)
   }
 
   /** The start has failed. */
@@ -132,7 +144,7 @@ export class MongoCluster implements ClusterStore {
   async stop(): Promise<void> {
     this.#adoption.stop()
     this.#pulse?.cancel()
-    this.#mailbox.stop('this broker is stopping')
+    this.#mailbox.stop(STOPPING)
     await Promise.all([this.#rounds.stop(), this.#follower.stop()])
     this.#listener = null
   }
@@ -152,8 +164,12 @@ export class MongoCluster implements ClusterStore {
     return await durableHeads(this.#ground)
   }
 
-  claim(clientId: string): Promise<SessionParts | null> {
-    return this.#claims.claim(clientId)
+  claim(clientId: string, arrive?: (parts: SessionParts) => Promise<unknown>): Promise<SessionParts | null> {
+    return this.#claims.claim(clientId, arrive)
+  }
+
+  holds(clientId: string): boolean {
+    return this.#claims.holds(clientId)
   }
 
   async disown(clientId: string): Promise<void> {
@@ -223,6 +239,7 @@ export class MongoCluster implements ClusterStore {
     if (gone.length > 0) this.#listener?.streamsGone(gone)
     await this.#mailbox.clear()
     await this.#estates.sweep()
+    this.#inBackground(() => this.#tombstones.sweep())
   }
 
   /** A sign of life while the start goes on: what is stored may take long to read. */
@@ -261,6 +278,7 @@ export class MongoCluster implements ClusterStore {
 
   #failed(error: unknown): void {
     const { kind } = failureOf(error)
+    this.#tombstones.disturbed()
     if (kind === 'unknown' || kind === 'not-sent') this.#ground.patience.failed(error)
     else this.#ground.log.error({ err: error }, `a round among the brokers failed: ${errorText(error)}`)
   }

@@ -33,7 +33,8 @@ export class Registry {
     if (before) await this.#inherit(before, record)
     const records = await this.#readAll()
     return {
-      lastStop: !before ? 'new' : before.state === 'stopped' ? 'clean' : 'process',
+      // what it had not yet noted when it was killed is lost, as in a power cut: it was on its way here
+      lastStop: !before ? 'new' : before.state === 'stopped' ? 'clean' : 'machine',
       head: Math.max(record.head, laneStart(record.lane)),
       notesHead: Math.max(record.notesHead, laneStart(record.lane)),
       notesAfter: record.notesAfter,
@@ -174,6 +175,7 @@ async function makeIndexes({ brokers, database }: Ground): Promise<void> {
   await database.sessions.createIndex({ owedIn: 1 }, { sparse: true })
   await database.wills.createIndex({ clientId: 1 }, { sparse: true })
   await database.streams.createIndex({ isGone: 1 }, { sparse: true })
+  await database.retained.createIndex({ clearedAt: 1 }, { sparse: true })
 }
 
 /** Whether nothing of the last incarnation can still be on its way. */
