@@ -1,4 +1,4 @@
-import type { MetaRow } from '../../src/plugin.ts'
+import type { MetaRow, SubscriptionRow } from '../../src/plugin.ts'
 
 /**
  * The documents of the collections, all of whose names begin with `restante_`. Numbers that serve as `_id`, and all that
@@ -142,20 +142,10 @@ export interface CursorDocument {
 }
 
 /** A subscription of a session. */
-export interface SubscriptionDocument {
+export interface SubscriptionDocument extends SubscriptionRow {
   /** `<sessionId>/<filter>` */
   readonly _id: string
-  readonly sessionId: number
-  readonly filter: string
-  readonly streamId: number
   readonly epoch: number
-  readonly qos: number
-  readonly fromSequence: number
-  readonly fromElsewhere?: readonly number[]
-  readonly createdAt: number
-  readonly identifier?: number
-  readonly isNoLocal?: boolean
-  readonly keepsRetain?: boolean
 }
 
 /** The retained message of a topic; of two, the one that was accepted later counts, then the one with the higher sequence. */

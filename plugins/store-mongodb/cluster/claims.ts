@@ -1,10 +1,15 @@
-import { type ClusterListener, monotonicMs, QueueError, type SessionParts } from '../../../src/plugin.ts'
+import {
+  type ClusterListener,
+  monotonicMs,
+  QueueError,
+  Serial,
+  type SessionParts
+} from '../../../src/plugin.ts'
 import { double, isDuplicate } from '../database.ts'
 import { FIRST_EPOCH } from '../identity.ts'
 import { type BrokerRecord, ownerOfRecord } from './broker-record.ts'
 import type { Ground } from './ground.ts'
 import type { Handovers } from './handovers.ts'
-import { KeySerial } from './key-serial.ts'
 import { CALL_TIMEOUT_MS, type Mailbox } from './mailbox.ts'
 import type { Others } from './others.ts'
 import type { Rounds } from './rounds.ts'
@@ -39,7 +44,7 @@ export interface ClaimsOptions {
  */
 export class Claims {
   readonly #options: ClaimsOptions
-  readonly #serial = new KeySerial()
+  readonly #serial = new Serial<string>()
   /** Client ids whose document may say that they are ours although we do not hold them; with when to see to it. */
   readonly #loose = new Map<string, number>()
   /** Client ids that are on their way out of memory or into it, with how many tasks say so. */
@@ -59,10 +64,10 @@ export class Claims {
       const there = this.#move(clientId)
       try {
         const parts = await this.#fetch(clientId)
-        if (parts) await arrive(parts)
+        if (parts) await this.#hand(clientId, arrive(parts))
         return parts
       } catch (error) {
-        this.#lose(clientId) // what was sent last may still be heard
+        this.#loose.set(clientId, monotonicMs()) // what was sent last may still be heard
         throw error
       } finally {
         there()
@@ -83,7 +88,7 @@ export class Claims {
       const epoch = this.#epochs.ofClient(clientId)
       this.#epochs.forget(clientId, 0)
       const filter = { _id: clientId, owner: this.#self, epoch, sessionId: 0 }
-      await this.#sessions.deleteOne(filter).catch(() => this.#loose.set(clientId, monotonicMs()))
+      await this.#sessions.deleteOne(filter).catch(() => this.#lose(clientId))
     })
     gone()
   }
@@ -246,15 +251,22 @@ export class Claims {
     try {
       const parts = await this.#takeOver(document)
       if (parts === 'changed') return false
-      if (parts) await this.#options.listener()?.adopt(parts)
-      else await this.#sessions.deleteOne({ _id: clientId, owner: this.#self, sessionId: 0 })
+      const drop = () => this.#sessions.deleteOne({ _id: clientId, owner: this.#self, sessionId: 0 })
+      await this.#hand(clientId, parts ? this.#options.listener()?.adopt(parts) : drop())
       if (!parts) this.#epochs.forget(clientId, 0)
       return true
+    } finally {
+      there()
+    }
+  }
+
+  /** Waits until what was taken over is in memory; when it does not get there, it is not held. */
+  async #hand(clientId: string, arriving: Promise<unknown> | undefined): Promise<void> {
+    try {
+      await arriving
     } catch (error) {
       this.#lose(clientId)
       throw error
-    } finally {
-      there()
     }
   }
 
