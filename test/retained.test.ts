@@ -194,6 +194,22 @@ test('a backlog is not passed over because of a retained message with a higher s
   t.true(all.some(({ payload }) => String(payload) === '2'))
 })
 
+test('a retained message of QoS 0 that comes while others are being shown is not shown as well', async t => {
+  const { connect } = await startCore(t)
+  const publisher = await connect()
+  for (const topic of ['a/1', 'a/2']) await retain(publisher, topic, 'kept')
+  await retain(publisher, 'a/3', 'old', 0)
+  const slow = await connect({ ...five, isAcking: false, receiveMaximum: 1 })
+  await slow.subscribe('a/#')
+  const [first] = await slow.messages(1) // its window is full: a/2 waits, and a/3 behind it
+  await retain(publisher, 'a/3', 'new', 0)
+  slow.isAcking = true
+  slow.ack(first!)
+  await slow.next('publish', ({ topic }) => topic === 'a/2')
+  await slow.ping()
+  t.deepEqual(shown(slow), ['a/3 new false 0'])
+})
+
 test('a hundred thousand retained topics come to a wildcard subscriber while others are served', async t => {
   const { connect, core } = await startCore(t)
   const publisher = await connect()

@@ -30,6 +30,8 @@ export class Link {
   /** Null: not known yet. */
   #isUp: boolean | null = null
   #missed = 0
+  /** Connections that are being ended: what still comes back over them proves nothing. */
+  readonly #ending = new Set<RedisConnection>()
   #lastError: string | undefined
 
   constructor(parts: LinkParts) {
@@ -40,7 +42,12 @@ export class Link {
     })
     emitter.subConn.on('ready', () => emitter.subConn.subscribe(topic).then(prove, () => this.#lost()))
     emitter.pubConn.on('ready', prove)
-    for (const connection of [emitter.subConn, emitter.pubConn]) connection.on('close', () => this.#lost())
+    for (const connection of [emitter.subConn, emitter.pubConn]) {
+      connection.on('close', () => {
+        this.#ending.delete(connection)
+        this.#lost()
+      })
+    }
     this.#timer = clock.every(PROOF_MS, () => this.#look())
   }
 
@@ -51,6 +58,7 @@ export class Link {
 
   /** What was sent has come back. */
   proved(): void {
+    if (this.#ending.size > 0) return
     this.#missed = 0
     const { emitter, log, place } = this.#parts
     if (this.#isUp || emitter.pubConn.status !== 'ready') return
@@ -91,7 +99,9 @@ export class Link {
     const { subConn, pubConn } = this.#parts.emitter
     for (const connection of [subConn, pubConn]) {
       // one that is away comes back by itself
-      if (['connect', 'ready'].includes(connection.status)) connection.disconnect(true)
+      if (!['connect', 'ready'].includes(connection.status)) continue
+      this.#ending.add(connection) // its end may take a while
+      connection.disconnect(true)
     }
   }
 }

@@ -28,13 +28,15 @@ export class RetainedFeed {
 
   /**
    * Whether the subscription brings a message by itself: from here it would come a second time. One that was on its way to
-   * the store when the subscription was made was not routed to it.
+   * the store when the subscription was made was not routed to it. QoS 0 stands in no list: it was sent as it came.
    */
-  comesLive({ sequence }: Message): boolean {
+  comesLive({ sequence, qos: messageQos }: Message): boolean {
     if (this.#through.covers(sequence)) return false
     const { qos, stream } = this.subscription
     const feed = stream.feed(laneOf(sequence))
-    return qos === 0 || !feed || sequence <= feed.coveredFrom || feed.sequences.has(sequence)
+    return (
+      qos === 0 || messageQos === 0 || !feed || sequence <= feed.coveredFrom || feed.sequences.has(sequence)
+    )
   }
 
   /** The next message; null: ask again in a later step; undefined: there are no more. */
