@@ -78,7 +78,7 @@ export function buildStages(parts: StageParts, contents: StoreContents, shared: 
   })
   const headSequence = () => journal.headSequence
   const checkpoint = new Checkpoint({
-    ...{ store: store.notes, notes, retained, wills, mark, headSequence, log },
+    ...{ store: store.notes, state: store.state, notes, retained, wills, mark, headSequence, log },
     counters: router.counters
   })
   const janitor = new Janitor({ lane, journal, router, sessions, queueIndex, mark, log })

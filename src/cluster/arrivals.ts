@@ -37,8 +37,8 @@ export class Arrivals {
   readonly #cluster: ClusterStore
   readonly #options: ArrivalsOptions
   #isStopped = false
-  /** One at a time: two that read the same stream would both load what is missing of it. */
-  #last: Promise<unknown> = Promise.resolve()
+  /** By stream, the last arrival that loads what is missing of it. */
+  readonly #loading = new Map<Stream<Subscription>, Promise<void>>()
 
   constructor(stages: Stages, cluster: ClusterStore, options: ArrivalsOptions) {
     this.#options = options
@@ -50,18 +50,7 @@ export class Arrivals {
    * Resolves when the sessions are in the table. They are ours already, so a store that cannot be read is asked again until
    * it can. @throws QueueError QUEUE_SERVER_STOPPING
    */
-  enter(parts: SessionParts): Promise<readonly Session[]> {
-    const entered = this.#last.then(() => this.#enter(parts))
-    this.#last = entered.catch(() => {})
-    return entered
-  }
-
-  /** Asks the store no more. */
-  stop(): void {
-    this.#isStopped = true
-  }
-
-  async #enter(parts: SessionParts): Promise<readonly Session[]> {
+  async enter(parts: SessionParts): Promise<readonly Session[]> {
     const { router, sessions, notes, journal, wills } = this.#stages
     for (const row of parts.subscriptions) if (row.qos > 0) router.share(row)
     const lastStop = parts.mayHaveLost ? 'machine' : 'process'
@@ -69,7 +58,7 @@ export class Arrivals {
       ...{ ...NOTHING, ...parts, lastStop, lane: '', laneIndex: journal.lane, nextSequence: 0 }
     }
     const recovered = recoverSessions(contents, router, sessions, journal.heads)
-    await this.#loadAtLast(recovered.sessions)
+    await this.#loadInTurn(recovered.sessions)
     for (const session of recovered.sessions) {
       sessions.restore(session)
       notes.touch(session)
@@ -77,6 +66,11 @@ export class Arrivals {
     for (const [willId, row] of parts.wills) wills.restore(willId, row, id => sessions.expirySecondsOf(id))
     this.#replay(parts, recovered.sessions, recovered.inboundFree)
     return recovered.sessions
+  }
+
+  /** Asks the store no more. */
+  stop(): void {
+    this.#isStopped = true
   }
 
   /** What a dead broker had accepted since its last checkpoint, and what follows from it, is for us to write down. */
@@ -88,6 +82,19 @@ export class Arrivals {
     const { retained, wills } = this.#stages
     const byId = new Map(sessions.map(session => [session.sessionId, session]))
     for (const message of replayed) applyAgain(message, { byId, inboundFree, retained, wills })
+  }
+
+  /** Those that read the same stream load one after the other: the later ones find there what the first has loaded. */
+  async #loadInTurn(sessions: readonly Session[]): Promise<void> {
+    const streams = [...streamsOf(sessions).keys()]
+    const earlier = streams.map(stream => this.#loading.get(stream))
+    const loaded = Promise.allSettled(earlier).then(() => this.#loadAtLast(sessions))
+    for (const stream of streams) this.#loading.set(stream, loaded)
+    try {
+      await loaded
+    } finally {
+      for (const stream of streams) if (this.#loading.get(stream) === loaded) this.#loading.delete(stream)
+    }
   }
 
   async #loadAtLast(sessions: readonly Session[]): Promise<void> {
@@ -138,16 +145,7 @@ export class Arrivals {
 
   *#missing(sessions: readonly Session[]): Iterable<Missing> {
     const { journal } = this.#stages
-    const streams = new Map<Stream<Subscription>, Subscription[]>()
-    for (const session of sessions) {
-      for (const subscription of session.subscriptions.values()) {
-        if (subscription.qos === 0) continue
-        const others = streams.get(subscription.stream) ?? []
-        streams.set(subscription.stream, others)
-        others.push(subscription)
-      }
-    }
-    for (const [stream, subscriptions] of streams) {
+    for (const [stream, subscriptions] of streamsOf(sessions)) {
       for (const head of journal.heads.all()) {
         const lane = laneOf(head)
         const after = Math.min(...subscriptions.map(subscription => subscription.lowSequence(lane)))
@@ -166,6 +164,20 @@ export class Arrivals {
     feed.coveredFrom = Math.min(feed.coveredFrom, after)
     for (const reader of readers) reader.session.join(reader)
   }
+}
+
+/** The streams that sessions have messages from, with the subscriptions. */
+function streamsOf(sessions: readonly Session[]): Map<Stream<Subscription>, Subscription[]> {
+  const streams = new Map<Stream<Subscription>, Subscription[]>()
+  for (const session of sessions) {
+    for (const subscription of session.subscriptions.values()) {
+      if (subscription.qos === 0) continue
+      const others = streams.get(subscription.stream) ?? []
+      streams.set(subscription.stream, others)
+      others.push(subscription)
+    }
+  }
+  return streams
 }
 
 function* placesOf(

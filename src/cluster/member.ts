@@ -126,7 +126,7 @@ export class Member implements ClusterListener, Shared {
     const sessions = await this.#arrivals?.enter(parts)
     if (!stages || !sessions) return
     // the notes that they rest on go with the broker that wrote them
-    await stages.checkpoint.runOrFail()
+    await stages.checkpoint.write(sessions)
     for (const session of sessions) {
       if (session.expirySeconds === 0 && !session.isEnded) stages.sessions.detach(session)
     }

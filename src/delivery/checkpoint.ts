@@ -1,7 +1,8 @@
 import { errorText } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { TopicCounters } from '../routing/topic-counters.ts'
-import type { NoteStore } from '../store/store.ts'
+import { Serial } from '../serial.ts'
+import type { NoteStore, StateChange, StateStore } from '../store/store.ts'
 import { encodeCursor } from './cursor.ts'
 import type { NoteBook } from './notes.ts'
 import type { ReplayMark } from './replay.ts'
@@ -13,9 +14,13 @@ import type { Wills } from './wills.ts'
 /** Above this size of notes a checkpoint does not wait for its time. */
 const MAX_NOTE_BYTES = 16 * 1024 * 1024
 
+/** Key of the order in which rows are written. */
+const ROWS = 'rows'
+
 /** What a checkpoint works with. */
 export interface CheckpointOptions {
   readonly store: NoteStore
+  readonly state: StateStore
   readonly notes: NoteBook
   readonly retained: Retained
   readonly wills: Wills
@@ -32,6 +37,8 @@ export interface CheckpointOptions {
  */
 export class Checkpoint {
   readonly #options: CheckpointOptions
+  /** A row is written by one at a time. */
+  readonly #serial = new Serial<string>()
   #running: Promise<void> | null = null
 
   constructor(options: CheckpointOptions) {
@@ -62,33 +69,83 @@ export class Checkpoint {
   }
 
   /** The same, for the start: @throws QueueError QUEUE_STORE_FULL, QUEUE_STORE_FAILED */
-  async runOrFail(): Promise<void> {
-    const { store, notes, retained, wills, counters, mark, headSequence } = this.#options
+  runOrFail(): Promise<void> {
+    return this.#serial.run(ROWS, () => this.#make())
+  }
+
+  /**
+   * Writes down the rows of sessions that have come with more than their own rows say, and what else follows from what
+   * came with them. The notes of this server stay: entries that a row knows already change nothing.
+   * @throws as {@link runOrFail}
+   */
+  write(sessions: readonly Session[]): Promise<void> {
+    return this.#serial.run(ROWS, async () => {
+      const { retained, state } = this.#options
+      if (retained.isFarBehind) await retained.flush()
+      const followed = new FollowedRows(this.#options)
+      try {
+        await state.write([...cursorsOf(sessions), ...followed.take()], { sync: true })
+      } catch (cause) {
+        followed.putBack()
+        throw cause
+      }
+    })
+  }
+
+  async #make(): Promise<void> {
+    const { store, notes, retained, counters, mark, headSequence } = this.#options
     if (!this.#hasChanged) return
     if (retained.isFarBehind) await retained.flush()
+    const followed = new FollowedRows(this.#options)
     let taken: readonly Session[] = []
-    let topics: readonly string[] = []
-    let gone: readonly number[] = []
     let counted: readonly string[] = []
     let through = mark.through
     try {
       await store.checkpoint(() => {
-        taken = notes.takeChanged().filter(session => !session.isEnded)
-        topics = retained.takeDirty()
-        gone = wills.takeGone()
+        taken = notes.takeChanged()
         counted = counters.takeDirty()
         through = headSequence()
-        const cursors = taken.map(session => cursorChange(session, encodeCursor(session)))
-        const others = [...retained.changes(topics), ...wills.goneChanges(gone), ...counters.changes(counted)]
-        return [...cursors, ...others, mark.change(through)]
+        const rows = [...cursorsOf(taken), ...followed.take(), ...counters.changes(counted)]
+        return [...rows, mark.change(through)]
       })
       mark.through = through
     } catch (cause) {
-      for (const session of taken) notes.touch(session)
-      retained.taint(topics)
-      wills.taint(gone)
+      for (const session of taken) if (!session.isEnded) notes.touch(session)
+      followed.putBack()
       counters.taint(counted)
       throw cause
     }
   }
+}
+
+/** Rows that follow from messages and are behind: retained messages, and wills that are over. */
+class FollowedRows {
+  readonly #retained: Retained
+  readonly #wills: Wills
+  #topics: readonly string[] = []
+  #gone: readonly number[] = []
+
+  constructor({ retained, wills }: Pick<CheckpointOptions, 'retained' | 'wills'>) {
+    this.#retained = retained
+    this.#wills = wills
+  }
+
+  /** As they are now; they count as written. */
+  take(): StateChange[] {
+    this.#topics = this.#retained.takeDirty()
+    this.#gone = this.#wills.takeGone()
+    return [...this.#retained.changes(this.#topics), ...this.#wills.goneChanges(this.#gone)]
+  }
+
+  /** They could not be written. */
+  putBack(): void {
+    this.#retained.taint(this.#topics)
+    this.#wills.taint(this.#gone)
+  }
+}
+
+function cursorsOf(sessions: readonly Session[]): StateChange[] {
+  return sessions
+    .filter(({ isEnded }) => !isEnded)
+    .map(session => cursorChange(session, encodeCursor(session)))
 }

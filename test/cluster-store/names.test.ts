@@ -1,6 +1,9 @@
 import test from 'ava'
+import { type OpenDatabase, openDatabase } from '../../plugins/store-mongodb/database.ts'
+import { COLLECTIONS } from '../../plugins/store-mongodb/documents.ts'
 import { laneStart } from '../../src/lane.ts'
 import { range } from '../helpers/batches.ts'
+import { Gate } from '../helpers/gate.ts'
 import { clusterTests, until } from './scene.ts'
 
 const cluster = clusterTests(test)
@@ -71,6 +74,41 @@ cluster(
     t.deepEqual(again.contents.cursors.get(7), Buffer.from('cursor'))
   }
 )
+
+/** A database in which it takes long to find out who owns sessions. */
+function slowDatabase(gate: Gate): OpenDatabase {
+  return url => {
+    const database = openDatabase(url)
+    const collection: typeof database.collection = name => {
+      const found = database.collection(name)
+      const distinct = found.distinct.bind(found)
+      const late = async (...asked: Parameters<typeof distinct>) => {
+        await gate.pass()
+        return await distinct(...asked)
+      }
+      return (name === COLLECTIONS.sessions ? Object.assign(found, { distinct: late }) : found) as never
+    }
+    return Object.create(database, { collection: { value: collection } })
+  }
+}
+
+cluster('a broker that takes long to start is not taken for dead meanwhile', async (t, scene) => {
+  const timeout = { brokerTimeoutMs: 1_000 }
+  const watcher = await scene.broker('watcher', timeout)
+  const before = await scene.broker('slow', timeout)
+  await before.end()
+  const gate = new Gate()
+  gate.close()
+  const starting = scene.broker('slow', { ...timeout, openDatabase: slowDatabase(gate) })
+  await gate.until(1)
+  const { ticks } = watcher.clock
+  await until(() => watcher.clock.ticks > ticks + 10, 'ten rounds of the others')
+  gate.open()
+  const slow = await starting
+  await slow.commit(1)
+  t.is(watcher.cluster.brokers().find(({ name }) => name === 'slow')?.state, 'live')
+  t.deepEqual(watcher.log.texts('warn'), [])
+})
 
 cluster('ids of sessions and wills are given out once', async (t, scene) => {
   const [a, b] = await scene.brokers(['a', 'b'])

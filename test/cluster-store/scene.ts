@@ -1,6 +1,6 @@
 import type { ExecutionContext, TestFn } from 'ava'
 import { clusterPartWith } from '../../plugins/store-mongodb/cluster/index.ts'
-import { type Database, openDatabase } from '../../plugins/store-mongodb/database.ts'
+import { type Database, type OpenDatabase, openDatabase } from '../../plugins/store-mongodb/database.ts'
 import { MongoStore } from '../../plugins/store-mongodb/mongo-store.ts'
 import { type Clock, systemClock, type Timer } from '../../src/clock.ts'
 import type { Settings } from '../../src/config/settings.ts'
@@ -113,6 +113,8 @@ export interface BrokerOptions {
   readonly bus?: Bus
   /** It is opened, and does not begin to live among the others. */
   readonly isIdle?: boolean
+  /** In place of the one of the store. */
+  readonly openDatabase?: OpenDatabase
 }
 
 /** How the stages of a server are started. */
@@ -131,7 +133,7 @@ export class TestBroker {
   contents!: StoreContents
   #isGone = false
 
-  constructor(name: string, url: string, brokerTimeoutMs: number) {
+  constructor(name: string, url: string, brokerTimeoutMs: number, open: OpenDatabase = openDatabase) {
     this.name = name
     this.store = new MongoStore({
       ...{
@@ -141,7 +143,7 @@ export class TestBroker {
         storeTimeoutMs: 20_000,
         makeClusterPart: clusterPartWith(0)
       },
-      ...{ clock: this.clock, log: this.log }
+      ...{ clock: this.clock, log: this.log, openDatabase: open }
     })
   }
 
@@ -257,9 +259,9 @@ async function startBroker(
   t: ExecutionContext,
   url: string,
   name: string,
-  { brokerTimeoutMs = TIMEOUT_MS, bus, isIdle = false }: BrokerOptions = {}
+  { brokerTimeoutMs = TIMEOUT_MS, bus, isIdle = false, openDatabase: open }: BrokerOptions = {}
 ): Promise<TestBroker> {
-  const broker = new TestBroker(name, url, brokerTimeoutMs)
+  const broker = new TestBroker(name, url, brokerTimeoutMs, open)
   broker.contents = await broker.store.open()
   t.teardown(async () => {
     await broker.end()

@@ -1,3 +1,5 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { Cluster } from '../helpers/cluster.ts'
 import { happen, MISHAPS, type Mishap } from '../helpers/cluster-chaos.ts'
@@ -21,6 +23,7 @@ for (const brokers of [2, 3]) {
       if (!cluster) return
       const load = new ClusterLoad(random, cluster.brokers)
       t.teardown(() => load.end())
+      t.teardown(() => keep(load, cluster))
       load.run()
       await load.more(100, 10_000)
       for (const mishap of plan(random, rounds)) {
@@ -43,6 +46,17 @@ function plan(random: Random, rounds: number): Mishap[] {
     while (kinds.length > 0) plan.push(...kinds.splice(random.below(kinds.length), 1))
   }
   return plan.slice(0, rounds)
+}
+
+/** Leaves the history and the logs of all brokers, one JSON object in each line, in the folder RESTANTE_TEST_LOGS. */
+function keep({ history }: ClusterLoad, { brokers }: Cluster): void {
+  const folder = process.env.RESTANTE_TEST_LOGS
+  if (!folder) return
+  mkdirSync(folder, { recursive: true })
+  const write = (name: string, lines: string[]) =>
+    writeFileSync(join(folder, `${name}.jsonl`), lines.join('\n'))
+  write('history', history.lines)
+  for (const broker of brokers) write(broker.name, broker.logLines)
 }
 
 function report(t: ExecutionContext, load: ClusterLoad, cluster: Cluster): void {

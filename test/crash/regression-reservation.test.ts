@@ -41,7 +41,7 @@ function scene() {
   return {
     ...{ rows, session },
     reservations: new Reservations({ state, log: silentLog, later: nothing }),
-    checkpoint: new Checkpoint({ ...emptyTables(state), store, notes, log: silentLog }),
+    checkpoint: new Checkpoint({ ...emptyTables(state), state, store, notes, log: silentLog }),
     /** Lets the oldest call that waits go on. */
     async goOn() {
       held.shift()?.()

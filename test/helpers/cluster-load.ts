@@ -11,6 +11,8 @@ import type { Random } from './tools-random.ts'
 const STEP_MS = 4
 /** How often it is counted what is still missing. */
 const LOOK_MS = 100
+/** Chance of a publisher to publish in a step, see {@link PublisherOptions.publishes}: some 30 messages a second for each. */
+const PUBLISHES = 0.06
 
 /** Publishers and persistent subscribers around several brokers, and the history of all of them. */
 export class ClusterLoad {
@@ -23,14 +25,15 @@ export class ClusterLoad {
   #isOver = false
   #accepted = 0
 
-  constructor(random: Random, brokers: readonly ClusterBroker[]) {
+  /** @param publishes chance of a publisher to publish in a step: the database of a test has its limits. */
+  constructor(random: Random, brokers: readonly ClusterBroker[], publishes = PUBLISHES) {
     const { history } = this
     this.#brokers = brokers
     this.publishers = [
       { name: 'p1', isClean: true, window: 10, isV5: true },
       { name: 'p2', isClean: true, window: 20, isV5: false },
       { name: 'p3', window: 10 }
-    ].map(options => new ClusterPublisher(history, random, options))
+    ].map(options => new ClusterPublisher(history, random, { ...options, publishes }))
     const parts = {
       publishers: this.publishers.map(({ name }) => name),
       subscribed: (filter: string) => {

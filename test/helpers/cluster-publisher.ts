@@ -8,6 +8,8 @@ import type { Random } from './tools-random.ts'
 export interface PublisherOptions extends ClientOptions {
   /** Most messages that it sends in one step. */
   readonly burst?: number
+  /** Chance that a step sends any; default 1: as much as its window and the brokers take. */
+  readonly publishes?: number
 }
 
 /** Words of the topics `load/<publisher>/<word>`. */
@@ -25,6 +27,7 @@ export class ClusterPublisher extends ClusterClient {
   isPublishing = true
   readonly #random: Random
   readonly #burst: number
+  readonly #publishes: number
   readonly #window: number
   readonly #isClean: boolean
   #next = 1
@@ -36,6 +39,7 @@ export class ClusterPublisher extends ClusterClient {
     super(history, options)
     this.#random = random
     this.#burst = options.burst ?? 4
+    this.#publishes = options.publishes ?? 1
     this.#window = options.window ?? 20
     this.#isClean = options.isClean ?? false
   }
@@ -54,7 +58,8 @@ export class ClusterPublisher extends ClusterClient {
     }
     if (!this.isConnected) return
     while (this.#again.length > 0 && this.#hasRoom) this.#repeat(this.#again.shift()!)
-    for (let i = this.#random.below(this.#burst + 1); this.isPublishing && i > 0 && this.#hasRoom; i--) {
+    if (!this.isPublishing || !this.#random.chance(this.#publishes)) return
+    for (let i = this.#random.below(this.#burst + 1); i > 0 && this.#hasRoom; i--) {
       this.#publishTo(WORDS[this.#random.below(WORDS.length)]!)
     }
   }

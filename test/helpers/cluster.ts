@@ -41,6 +41,8 @@ export class ClusterBroker {
   readonly #t: ExecutionContext
   readonly #dataDirectory: string
   readonly #args: readonly string[]
+  /** All that were started, oldest first. */
+  readonly #programs: Program[] = []
   #server: ServerProcess | null = null
 
   constructor(t: ExecutionContext, parts: BrokerParts) {
@@ -78,13 +80,17 @@ export class ClusterBroker {
   /** Starts it and does not wait. */
   launch(): Program {
     const dataDirectory = this.#dataDirectory
-    return launchServer(this.#t, { dataDirectory, args: this.#args }, `${dataDirectory}.ready.json`)
+    const program = launchServer(this.#t, { dataDirectory, args: this.#args }, `${dataDirectory}.ready.json`)
+    this.#programs.push(program)
+    return program
   }
 
   /** Starts it and waits until it listens. */
   async start(): Promise<void> {
     this.isPaused = false
-    this.#server = await startServer(this.#t, { dataDirectory: this.#dataDirectory, args: this.#args })
+    const launched = (program: Program) => this.#programs.push(program)
+    const options = { dataDirectory: this.#dataDirectory, args: this.#args, launched }
+    this.#server = await startServer(this.#t, options)
   }
 
   /** Ends it at once (kill -9), or as a system does (SIGTERM). */
@@ -124,7 +130,12 @@ export class ClusterBroker {
 
   /** What it wrote, for failure messages. */
   story(): string {
-    return `${this.name}: ${this.#server?.program.story() ?? 'not started'}`
+    return `${this.name}: ${this.#programs.at(-1)?.story() ?? 'not started'}`
+  }
+
+  /** The log of all its processes. */
+  get logLines(): string[] {
+    return this.#programs.flatMap(({ stderr }) => stderr.split('\n').filter(line => line !== ''))
   }
 }
 

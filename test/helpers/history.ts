@@ -77,7 +77,7 @@ export class History {
 
   record(event: HistoryEvent): void {
     this.events.push(event)
-    this.#times.push(performance.now())
+    this.#times.push(performance.timeOrigin + performance.now())
     for (const changed of this.#changed) changed(event)
   }
 
@@ -90,6 +90,11 @@ export class History {
   /** How many events of a kind. */
   count(kind: HistoryEvent['kind']): number {
     return this.events.filter(event => event.kind === kind).length
+  }
+
+  /** All of it, each event with the time of day in milliseconds. */
+  get lines(): string[] {
+    return this.events.map((event, i) => JSON.stringify({ time: Math.round(this.#times[i]!), ...event }))
   }
 
   /** Everything about some words (a message, a session), and what was noted, for failure messages. */

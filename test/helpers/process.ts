@@ -36,6 +36,8 @@ export interface StartOptions {
   readonly args?: readonly string[]
   /** Further environment, for example of the watch of {@link watchSyncs}. */
   readonly env?: Readonly<Record<string, string>>
+  /** Told of the process before it is ready, or has failed. */
+  readonly launched?: (program: Program) => void
 }
 
 /** A program that the test has started; ended by the test or, at the latest, in its teardown. */
@@ -175,6 +177,7 @@ export async function startServer(t: ExecutionContext, options: StartOptions = {
   const watcher = watch(runFolder, () => look())
   try {
     const program = launchServer(t, { ...options, dataDirectory }, readyFile)
+    options.launched?.(program)
     look = () => program.notify()
     const ready = await program.until(() => readReady(program, readyFile), DEADLINE_MS * 2, 'the ready file')
     return { program, mqttPort: ready.mqtt.port, httpPort: ready.http.port, dataDirectory }

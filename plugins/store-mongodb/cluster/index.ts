@@ -21,7 +21,7 @@ export function clusterPartWith(entryMs: number): MakeClusterPart {
       cluster,
       owedElsewhere: new OwedExchange({ ground, handovers, removal: new StreamRemoval(ground) }),
       async join() {
-        const joined = await registry.join()
+        const joined = await registry.join(() => cluster.live())
         await cluster.joined(joined.lanes)
         return joined
       },

@@ -93,11 +93,15 @@ export class MongoCluster implements ClusterStore {
     return this.#lanes.map(({ lane, name }) => ({ lane, name, headSequence: this.#followed(lane) }))
   }
 
+  /** It has its name: signs of life while the start goes on, whatever takes long in it. */
+  live(): void {
+    const { clock, roundMs } = this.#ground
+    this.#pulse = clock.every(roundMs, () => this.#beat())
+  }
+
   /** What is there at this moment is read by the store after this. */
   async joined(lanes: readonly { readonly lane: number; readonly name: string }[]): Promise<void> {
     this.#lanes = lanes.map(({ lane, name }) => ({ lane, name, headSequence: laneStart(lane) }))
-    const { clock, roundMs } = this.#ground
-    this.#pulse = clock.every(roundMs, () => this.#beat())
     await this.#streams.begin()
   }
 
@@ -242,7 +246,7 @@ export class MongoCluster implements ClusterStore {
     this.#inBackground(() => this.#tombstones.sweep())
   }
 
-  /** A sign of life while the start goes on: what is stored may take long to read. */
+  /** A sign of life while the start goes on. */
   #beat(): void {
     if (this.#isBeating) return
     this.#isBeating = true

@@ -20,16 +20,19 @@ export class Registry {
 
   /**
    * Takes the name, and what its last incarnation has left unless another broker has taken that over.
+   * @param taken called when the name is taken: from now on the others expect signs of life.
    * @throws QueueError QUEUE_BROKER_NAME_IN_USE, QUEUE_BROKER_NAMES_EXHAUSTED
    */
-  async join(): Promise<Joined & { readonly notesAfter: number }> {
-    const { identity } = this.#ground
+  async join(taken: () => void): Promise<Joined & { readonly notesAfter: number }> {
+    const { identity, heads } = this.#ground
     await this.#ground.patience.until(() => makeIndexes(this.#ground), { isRead: true })
     const before = await this.#take()
     const record = (await this.#read())!
     identity.lane = record.lane
     identity.incarnation = record.incarnation
     identity.notesAfter = record.notesAfter
+    heads.raise(record.lane, record.head)
+    taken()
     if (before) await this.#inherit(before, record)
     const records = await this.#readAll()
     return {
