@@ -1,5 +1,5 @@
 import { errorText, laneOf, QueueError } from '../../src/plugin.ts'
-import { type Database, decodeBson, double, encodeBson } from './database.ts'
+import { type Database, decodeBson, double, encodeBson, type Filter } from './database.ts'
 import type { ChangesDocument } from './documents.ts'
 import { type Identity, laneRange, ownerNumber } from './identity.ts'
 import { LogWriter } from './log-writer.ts'
@@ -52,7 +52,8 @@ export class ChangesLog {
 
   /**
    * Writes all of it or nothing; one call at a time.
-   * @throws QueueError as {@link LogWriter.insert}: nothing of it counts.
+   * @throws QueueError as {@link LogWriter.insert}: nothing of it counts; QUEUE_BROKER_FENCED also when it counts and another
+   * broker has done it.
    */
   async write(changes: readonly LoggedChange[], giveUpMs: number): Promise<void> {
     const parts = partsOf(changes)
@@ -66,7 +67,7 @@ export class ChangesLog {
     await this.#writer.insert(documents, giveUpMs)
     this.#head = first + parts.length - 1
     await this.#apply(changes, this.#options.identity.owner)
-    await this.#finish(this.#head)
+    if (!(await this.#finish(this.#head, { isTaken: { $exists: false } }))) throw this.#fenced()
   }
 
   /** Writes the rows. What belongs to another meanwhile is left alone. */
@@ -84,13 +85,16 @@ export class ChangesLog {
 
   /**
    * Does what was left undone in a lane, in the name of the incarnation that had begun it: when its log is sealed, and
-   * before what it owned is given to another.
+   * before what it owned is given to another. First it is taken from that incarnation, which may still be at it: if it came
+   * to the end of it meanwhile, and then wrote the same rows again, the older ones would be put back here.
    * @returns the last number of the log.
    */
   async applyLeft(lane: number): Promise<number> {
     const { database, patience } = this.#options
     const { after, before } = laneRange(lane)
     const filter = { _id: { $gt: double(after), $lt: double(before) } }
+    const undone = { ...filter, isApplied: { $exists: false }, seal: { $exists: false } }
+    await patience.until(() => database.changes.updateMany(undone, { $set: { isTaken: true } }))
     const left = await patience.until(() => database.changes.find(filter).sort({ _id: 1 }).toArray(), {
       isRead: true
     })
@@ -123,16 +127,28 @@ export class ChangesLog {
     }
   }
 
-  /** Marks a write as done; then those before it can go. It stays itself, so that the next one finds its number. */
-  async #finish(number: number): Promise<void> {
+  /**
+   * Marks a write as done; then those before it can go. It stays itself, so that the next one finds its number.
+   * @returns false when it is not as it must be, and nothing was marked.
+   */
+  async #finish(number: number, mustBe: Pick<Filter<ChangesDocument>, 'isTaken'> = {}): Promise<boolean> {
     const { database, patience } = this.#options
     const done = { $set: { isApplied: true }, $unset: { changes: '' } } as const
-    await patience.until(() => database.changes.updateOne({ _id: double(number) }, done), {
-      isPromised: true
-    })
+    const mark = () => database.changes.updateOne({ _id: double(number), ...mustBe }, done)
+    const { matchedCount } = await patience.until(mark, { isPromised: true })
+    if (matchedCount === 0) return false
     const { after } = laneRange(laneOf(number))
     const earlier = { _id: { $gt: double(after), $lt: double(number) }, seal: { $exists: false } }
     this.#cleaning = database.changes.deleteMany(earlier).catch(() => {}) // the next one removes them too
+    return true
+  }
+
+  #fenced(): QueueError {
+    const { identity } = this.#options
+    const problem = 'it was not heard of for too long'
+    const detail = { name: identity.brokerName, by: 'another broker', problem }
+    identity.setFence(new QueueError('QUEUE_BROKER_FENCED', { detail }))
+    return identity.fence!
   }
 }
 

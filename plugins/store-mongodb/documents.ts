@@ -97,6 +97,8 @@ export interface ChangesDocument extends LogDocument {
   readonly hasMore?: boolean
   /** All of it is in the collections. The last document of a log stays, for its number. */
   readonly isApplied?: boolean
+  /** Whoever has closed the log does it now; the one that had begun it may not go on. */
+  readonly isTaken?: boolean
 }
 
 /** A distinct filter. */

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { extname, resolve } from 'node:path'
-import { parse as parseYaml } from 'yaml'
 import { errorText } from '../errors.ts'
 import { flagOf, isOtherVariable, keyOfFlag, keyOfVariable, VARIABLE_PREFIX, variableOf } from './names.ts'
 import { type Origin, originText } from './origin.ts'
@@ -31,7 +31,7 @@ export function fileSource(file: string): SettingsSource {
   let content: unknown
   try {
     const text = readFileSync(file, 'utf8')
-    content = extname(file) === '.json' ? JSON.parse(text) : parseYaml(text, { logLevel: 'error' })
+    content = extname(file) === '.json' ? JSON.parse(text) : parseYaml(text)
   } catch (error) {
     return refuse(`cannot be read: ${errorText(error).split('\n')[0]?.replace(/:$/, '')}`)
   }
@@ -40,6 +40,12 @@ export function fileSource(file: string): SettingsSource {
     return refuse('expected settings in the form "key: value"')
   }
   return source({ ...content }, 'typed', () => origin, [])
+}
+
+/** The parser is loaded when there is a file for it: most programs run without one. */
+function parseYaml(text: string): unknown {
+  const { parse } = createRequire(import.meta.url)('yaml') as typeof import('yaml')
+  return parse(text, { logLevel: 'error' })
 }
 
 /** Reads the variables that begin with RESTANTE_. An empty one counts as not set. */

@@ -33,7 +33,9 @@ export function validateValues(values: Record<string, unknown>, writing: Writing
 function validatorFor(writing: Writing): ValidateFunction {
   let validate = validators.get(writing)
   if (!validate) {
-    const ajv = new Ajv({ strict: true, allErrors: true, verbose: true, coerceTypes: writing === 'text' })
+    // the schema is our own: to check it at every start takes longer than all else here
+    const isChecked = { strict: true, validateSchema: false }
+    const ajv = new Ajv({ ...isChecked, allErrors: true, verbose: true, coerceTypes: writing === 'text' })
     validate = ajv.compile(SETTINGS_SCHEMA)
     validators.set(writing, validate)
   }

@@ -1,10 +1,8 @@
 import test from 'ava'
-import { type OpenDatabase, openDatabase } from '../../plugins/store-mongodb/database.ts'
-import { COLLECTIONS } from '../../plugins/store-mongodb/documents.ts'
 import { laneStart } from '../../src/lane.ts'
 import { range } from '../helpers/batches.ts'
 import { Gate } from '../helpers/gate.ts'
-import { clusterTests, until } from './scene.ts'
+import { clusterTests, gatedDatabase, until } from './scene.ts'
 
 const cluster = clusterTests(test)
 
@@ -75,23 +73,6 @@ cluster(
   }
 )
 
-/** A database in which it takes long to find out who owns sessions. */
-function slowDatabase(gate: Gate): OpenDatabase {
-  return url => {
-    const database = openDatabase(url)
-    const collection: typeof database.collection = name => {
-      const found = database.collection(name)
-      const distinct = found.distinct.bind(found)
-      const late = async (...asked: Parameters<typeof distinct>) => {
-        await gate.pass()
-        return await distinct(...asked)
-      }
-      return (name === COLLECTIONS.sessions ? Object.assign(found, { distinct: late }) : found) as never
-    }
-    return Object.create(database, { collection: { value: collection } })
-  }
-}
-
 cluster('a broker that takes long to start is not taken for dead meanwhile', async (t, scene) => {
   const timeout = { brokerTimeoutMs: 1_000 }
   const watcher = await scene.broker('watcher', timeout)
@@ -99,7 +80,10 @@ cluster('a broker that takes long to start is not taken for dead meanwhile', asy
   await before.end()
   const gate = new Gate()
   gate.close()
-  const starting = scene.broker('slow', { ...timeout, openDatabase: slowDatabase(gate) })
+  const starting = scene.broker('slow', {
+    ...timeout,
+    openDatabase: gatedDatabase(gate, 'sessions', 'distinct')
+  })
   await gate.until(1)
   const { ticks } = watcher.clock
   await until(() => watcher.clock.ticks > ticks + 10, 'ten rounds of the others')

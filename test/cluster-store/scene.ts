@@ -1,6 +1,7 @@
 import type { ExecutionContext, TestFn } from 'ava'
 import { clusterPartWith } from '../../plugins/store-mongodb/cluster/index.ts'
 import { type Database, type OpenDatabase, openDatabase } from '../../plugins/store-mongodb/database.ts'
+import { COLLECTIONS } from '../../plugins/store-mongodb/documents.ts'
 import { MongoStore } from '../../plugins/store-mongodb/mongo-store.ts'
 import { type Clock, systemClock, type Timer } from '../../src/clock.ts'
 import type { Settings } from '../../src/config/settings.ts'
@@ -8,6 +9,7 @@ import type { Bus, ClusterListener, LaneRow, SessionParts } from '../../src/stor
 import type { SessionRow, StateChange, StoreContents } from '../../src/store/store.ts'
 import { plainBatch } from '../helpers/batches.ts'
 import { RecordingLog, startCore } from '../helpers/core.ts'
+import type { Gate } from '../helpers/gate.ts'
 import { mongodbOfFile } from '../helpers/mongodb.ts'
 
 /** So long that nobody is taken for dead. */
@@ -270,6 +272,32 @@ async function startBroker(
   })
   if (!isIdle) await broker.cluster.start(broker.listener, bus ?? null)
   return broker
+}
+
+/** A database in which one operation on one collection goes through a gate before it is sent. */
+export function gatedDatabase(
+  gate: Gate,
+  key: 'changes' | 'sessions',
+  operation: 'distinct' | 'updateOne'
+): OpenDatabase {
+  type Gated = Record<typeof operation, (...asked: unknown[]) => Promise<unknown>>
+  const gated = (found: unknown) => {
+    const send = (found as Gated)[operation].bind(found)
+    const late = async (...asked: unknown[]) => {
+      await gate.pass()
+      return await send(...asked)
+    }
+    return Object.assign(found as Gated, { [operation]: late })
+  }
+  return url => {
+    const database = openDatabase(url)
+    const collection = (name: string) =>
+      name === COLLECTIONS[key] ? gated(database.collection(name)) : database.collection(name)
+    return Object.create(database, {
+      collection: { value: collection },
+      [key]: { value: gated(database[key]) }
+    })
+  }
 }
 
 /** The row of a session that never expires. */

@@ -4,8 +4,9 @@ import type { Database } from '../../plugins/store-mongodb/database.ts'
 import { Patience } from '../../plugins/store-mongodb/patience.ts'
 import { isQueueError } from '../../src/errors.ts'
 import { range } from '../helpers/batches.ts'
+import { Gate } from '../helpers/gate.ts'
 import { testRandom, testRuns } from '../helpers/tools-random.ts'
-import { clusterTests, type TestBroker, until } from './scene.ts'
+import { clusterTests, gatedDatabase, type TestBroker, until } from './scene.ts'
 
 const cluster = clusterTests(test)
 const RUNS = testRuns(5)
@@ -129,5 +130,33 @@ cluster(
     for (let n = 0; n < 2; n++) await t.throwsAsync(() => a.commit(3), refused)
     t.is(await database.messages.countDocuments({}), last + 1)
     t.is(a.listener.fences.length, 1)
+  }
+)
+
+// It may come to the end of what it had begun, and then write the same rows again, while another one is doing what it found
+// undone: the older rows would be there last.
+cluster(
+  'rows that a closed broker writes behind what another one has taken from it are refused',
+  async (t, scene) => {
+    const timeout = { brokerTimeoutMs: 1_000 }
+    const gate = new Gate()
+    const closed = await scene.broker('closed', {
+      ...timeout,
+      openDatabase: gatedDatabase(gate, 'changes', 'updateOne')
+    })
+    await closed.cluster.claim('client')
+    await closed.writeSession('client', 7, 'first')
+    gate.close()
+    const writing = closed.writeSession('client', 7, 'second')
+    await gate.until(1) // its rows are there, and it is not marked as done
+    const behind = closed.write({ table: 'cursor', key: 7, row: Buffer.from('third') })
+    const outcome = Promise.allSettled([writing, behind])
+    closed.clock.stop()
+    const heir = await scene.broker('heir', timeout)
+    await until(() => heir.listener.adopted.length > 0, 'its session is elsewhere')
+    gate.open()
+    for (const { status } of await outcome) t.is(status, 'rejected')
+    t.is(closed.store.problem?.code, 'QUEUE_BROKER_FENCED')
+    t.deepEqual(heir.listener.adopted[0]?.cursors.get(7), Buffer.from('second'))
   }
 )
