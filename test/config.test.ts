@@ -1,11 +1,13 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { Ajv } from 'ajv'
 import test, { type ExecutionContext } from 'ava'
 import fc from 'fast-check'
 import { loadSettings, type SettingsInput } from '../src/config/load.ts'
 import { SETTINGS_MARKERS, settingsMarkdown, withSettingsTable } from '../src/config/markdown.ts'
 import { flagOf, variableOf } from '../src/config/names.ts'
 import { originText } from '../src/config/origin.ts'
+import { SETTINGS_SCHEMA } from '../src/config/schema.ts'
 import { defaultSettings, SETTING_KEYS, type SettingKey, schemaOf } from '../src/config/settings.ts'
 import { validateValues } from '../src/config/validate.ts'
 import { QueueError } from '../src/errors.ts'
@@ -366,3 +368,9 @@ function legalValue(key: SettingKey): fc.Arbitrary<unknown> {
   if (schema.type === 'string') return fc.string({ minLength: 1, maxLength: 20 })
   return fc.constant(schema.default)
 }
+
+// not checked at every start: that would take longer than all else there
+test('the schema of the settings is a schema', t => {
+  const ajv = new Ajv({ strict: true })
+  t.true(ajv.validateSchema(SETTINGS_SCHEMA), ajv.errorsText())
+})

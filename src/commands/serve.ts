@@ -73,11 +73,17 @@ export async function serve({ createServer, ...options }: ServeOptions): Promise
   const signal = firstSignal()
   for (let settingsNow = settings; ; ) {
     const waiting = keepAlive() // also while nothing happens but the waiting for a store
-    const server = await createServer({ ...options, settings: settingsNow })
+    const starting = createServer({ ...options, settings: settingsNow })
       .catch(error => {
         throw explainStartFailure(error, settings)
       })
       .finally(() => waiting.cancel())
+    const server = await Promise.race([starting, signal])
+    if (typeof server === 'string') {
+      starting.catch(() => {}) // nobody waits for it any more
+      writeLine(`${server}: stopped while it was starting. What is stored is as it was.`)
+      return EXIT.done
+    }
     const { mqttAddress: mqtt, httpAddress: http, aedesVersion, fenced = never } = server
     let end: NodeJS.Signals | Error
     try {

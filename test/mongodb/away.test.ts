@@ -30,6 +30,18 @@ test('a start without the database waits, says so, and goes on when it is there'
   t.is(program.exit?.code, 0, program.story())
 })
 
+test('SIGTERM ends a start that waits for the database', async t => {
+  const scene = await start(t, { isStarted: false })
+  if (!scene) return
+  const { broker } = scene
+  broker.mongodbLink.drop()
+  const program = broker.launch()
+  await program.until(() => /MongoDB.*tried again/.test(program.stderr), undefined, 'a message that it waits')
+  await program.kill('SIGTERM')
+  t.is(program.exit?.code, 0, program.story())
+  t.regex(program.stdout, /SIGTERM: stopped while it was starting/)
+})
+
 test('a start without the database gives up after storeTimeoutMs with a clear error', async t => {
   const scene = await start(t, { isStarted: false, storeTimeoutMs: SHORT_MS })
   if (!scene) return
