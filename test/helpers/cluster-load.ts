@@ -10,7 +10,9 @@ import type { Random } from './tools-random.ts'
 /** How often clients look at what has come; there is nothing to wait for that is more exact. */
 const STEP_MS = 4
 /** How often it is counted what is still missing. */
-const LOOK_MS = 100
+const LOOK_MS = 200
+/** Nobody publishes while so many deliveries are missing: the database of a test is slow when it has much to keep. */
+const MOST_MISSING = 200
 /** Chance of a publisher to publish in a step, see {@link PublisherOptions.publishes}: some 30 messages a second for each. */
 const PUBLISHES = 0.06
 
@@ -23,6 +25,7 @@ export class ClusterLoad {
   readonly #signal = new Signal()
   readonly #loops: Promise<void>[] = []
   #isOver = false
+  #isDraining = false
   #accepted = 0
 
   /** @param publishes chance of a publisher to publish in a step: the database of a test has its limits. */
@@ -67,6 +70,7 @@ export class ClusterLoad {
   /** Lets everybody come and go until {@link end}. */
   run(): void {
     for (const client of [...this.subscribers, ...this.publishers]) this.#loops.push(this.#loop(client))
+    this.#loops.push(this.#pace())
   }
 
   /** Waits for so many more acked messages; gives up quietly after a while, since brokers may be away. */
@@ -76,15 +80,23 @@ export class ClusterLoad {
     await this.#signal.until(isThere, { deadlineMs: patienceMs, describe: () => '' }).catch(() => {})
   }
 
-  /** Stops publishing and moving, and waits until all is acked and delivered. Brokers are well. @throws Error when something never comes. */
-  async drain(deadlineMs: number): Promise<void> {
+  /**
+   * Stops publishing and moving, and waits until all is acked and delivered; gives up when nothing has come for a while.
+   * Brokers are well.
+   */
+  async drain(patienceMs: number): Promise<void> {
+    this.#isDraining = true
     for (const publisher of this.publishers) publisher.isPublishing = false
     for (const subscriber of this.subscribers) {
       subscriber.isRestless = false
       subscriber.leave(false) // a last time: what a lost connection had in flight comes again
     }
-    const until = performance.now() + deadlineMs
-    while (!this.#isDrained && performance.now() < until) await wait(LOOK_MS)
+    let [seen, until] = [0, performance.now() + patienceMs]
+    while (!this.#isDrained && performance.now() < until) {
+      const { length } = this.history.events
+      if (length > seen) [seen, until] = [length, performance.now() + patienceMs]
+      await wait(LOOK_MS)
+    }
   }
 
   /** Closes all connections. */
@@ -120,6 +132,14 @@ export class ClusterLoad {
   get #isDrained(): boolean {
     const clients = [...this.publishers, ...this.subscribers]
     return clients.every(({ isDone }) => isDone) && missing(this.history).length === 0
+  }
+
+  async #pace(): Promise<void> {
+    while (!this.#isOver && !this.#isDraining) {
+      const isBehind = missing(this.history).length > MOST_MISSING
+      for (const publisher of this.publishers) publisher.isPublishing = !isBehind
+      await wait(LOOK_MS)
+    }
   }
 
   async #loop(client: ClusterPublisher | ClusterSubscriber): Promise<void> {
