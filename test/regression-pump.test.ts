@@ -4,7 +4,7 @@ import { newCounters } from '../src/delivery/counters.ts'
 import { Drops } from '../src/delivery/drops.ts'
 import type { Outlet } from '../src/delivery/outlet.ts'
 import { SessionPump } from '../src/delivery/pump.ts'
-import { RESERVED_COUNTERS } from '../src/delivery/reservations.ts'
+import { LEAST_RESERVED } from '../src/delivery/reservations.ts'
 import { Session } from '../src/delivery/session.ts'
 import { Subscription } from '../src/delivery/subscription.ts'
 import { Events } from '../src/events.ts'
@@ -148,7 +148,7 @@ test('no packet id above the reservation is used before a new one is stored', as
     await write(changes, options)
   }
   gate.close()
-  const total = RESERVED_COUNTERS + 1_000
+  const total = LEAST_RESERVED + 1_000
   for (let done = 0; done < total; done += 500) {
     for (let i = 0; i < 500; i++) publisher.publishOnly({ topic: 'a', payload: 'x', qos: 1 })
     for (let i = 0; i < 500; i++) await publisher.next('puback')
@@ -157,12 +157,12 @@ test('no packet id above the reservation is used before a new one is stored', as
   }
   for (let i = 0; i < 20; i++) await subscriber.ping()
   const delivered = () => subscriber.received.filter(({ cmd }) => cmd === 'publish').length
-  t.is(delivered(), RESERVED_COUNTERS)
+  t.is(delivered(), LEAST_RESERVED)
   const { store: cut } = { store: store.crash('machine', 0) }
   gate.open()
   const second = await startCore(t, { store: cut })
   const again = await second.connect({ clientId: 'logger', clean: false })
   // all notes are lost: the client may still hold any id that was used
-  t.is((await again.next('publish')).messageId, RESERVED_COUNTERS + 1)
+  t.is((await again.next('publish')).messageId, LEAST_RESERVED + 1)
   await core.close().catch(() => {})
 })

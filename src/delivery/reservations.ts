@@ -1,3 +1,4 @@
+import { monotonicMs } from '../clock.ts'
 import { errorText } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { StateStore } from '../store/store.ts'
@@ -6,10 +7,20 @@ import type { ReservationDesk } from './pump.ts'
 import { cursorChange } from './rows.ts'
 import type { Session } from './session.ts'
 
-/** Counters reserved with one synced write; with the window it stays well below the 65,535 packet ids. */
-export const RESERVED_COUNTERS = 16_384
-const RENEW_BELOW = RESERVED_COUNTERS / 2
+/** Counters that a session reserves with its first synced write, and while it uses them up slowly. */
+export const LEAST_RESERVED = 1_024
+/** Counters reserved by a session that is fast; with the window it stays well below the 65,535 packet ids. */
+const MOST_RESERVED = 16_384
+/** What is used up in less time is reserved in larger pieces, what takes longer in smaller ones. */
+const QUICK_MS = 5_000
+const GROWTH = 4
 const RETRY_MS = 1_000
+
+/** How many counters a session reserves at a time, and when it last did. */
+interface Pace {
+  readonly size: number
+  readonly atMs: number
+}
 
 /** What reservations work with. */
 export interface ReservationOptions {
@@ -21,11 +32,14 @@ export interface ReservationOptions {
 /**
  * Notes of what was sent are not synced, so a power cut may take the newest. What cannot be taken is an upper bound
  * of the counters used: it is synced before they are. The server that opens afterwards begins above it, so that no
- * packet id of a lost note comes again for another message while a client may still hold the old one.
+ * packet id of a lost note comes again for another message while a client may still hold the old one. What is
+ * reserved is what a session uses in some seconds: each such start leaves that many packet ids out, of which there
+ * are 65,535, and marks as many deliveries with DUP.
  */
 export class Reservations implements ReservationDesk {
   readonly #options: ReservationOptions
   readonly #running = new Set<Session>()
+  readonly #paces = new WeakMap<Session, Pace>()
 
   constructor(options: ReservationOptions) {
     this.#options = options
@@ -33,14 +47,17 @@ export class Reservations implements ReservationDesk {
 
   mayUseNext(session: Session): boolean {
     const left = session.reservedCounter - session.inflight.nextCounter
-    if (left <= RENEW_BELOW && !this.#running.has(session)) this.#renew(session)
+    const size = this.#paces.get(session)?.size ?? LEAST_RESERVED
+    if (left <= size / 2 && !this.#running.has(session)) this.#renew(session)
     if (left > 0) return true
     session.isWaiting = true
     return false
   }
 
   #renew(session: Session): void {
-    const reserved = session.inflight.nextCounter + RESERVED_COUNTERS
+    const pace = nextPace(this.#paces.get(session))
+    const reserved = session.inflight.nextCounter + pace.size
+    this.#paces.set(session, pace)
     session.requestedCounter = reserved
     this.#running.add(session)
     const change = cursorChange(session, encodeCursor(session))
@@ -69,4 +86,11 @@ export class Reservations implements ReservationDesk {
     session.isWaiting = false
     session.wake()
   }
+}
+
+function nextPace(last: Pace | undefined): Pace {
+  const atMs = monotonicMs()
+  if (!last) return { size: LEAST_RESERVED, atMs }
+  const size = atMs - last.atMs < QUICK_MS ? last.size * GROWTH : last.size / GROWTH
+  return { size: Math.min(Math.max(size, LEAST_RESERVED), MOST_RESERVED), atMs }
 }

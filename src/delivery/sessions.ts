@@ -9,7 +9,7 @@ import { Deadlines } from './deadlines.ts'
 import type { Drops } from './drops.ts'
 import type { FanOut } from './fan-out.ts'
 import type { NoteBook } from './notes.ts'
-import { RESERVED_COUNTERS } from './reservations.ts'
+import { LEAST_RESERVED } from './reservations.ts'
 import * as rows from './rows.ts'
 import { Session, type SessionHost } from './session.ts'
 import type { Shared } from './shared.ts'
@@ -348,8 +348,8 @@ export class Sessions implements SessionHost {
   }
 
   #newRows(session: Session): StateChange[] {
-    session.reservedCounter = RESERVED_COUNTERS
-    session.requestedCounter = RESERVED_COUNTERS
+    session.reservedCounter = LEAST_RESERVED
+    session.requestedCounter = LEAST_RESERVED
     const changes: StateChange[] = [
       rows.sessionChange(session, session.expirySeconds),
       rows.cursorChange(session, encodeCursor(session))

@@ -2,7 +2,7 @@ import test from 'ava'
 import { Checkpoint } from '../../src/delivery/checkpoint.ts'
 import { decodeCursor } from '../../src/delivery/cursor.ts'
 import { NoteBook } from '../../src/delivery/notes.ts'
-import { RESERVED_COUNTERS, Reservations } from '../../src/delivery/reservations.ts'
+import { LEAST_RESERVED, Reservations } from '../../src/delivery/reservations.ts'
 import { Session } from '../../src/delivery/session.ts'
 import { silentLog } from '../../src/log.ts'
 import type { StateChange } from '../../src/store/store.ts'
@@ -60,7 +60,7 @@ test('a checkpoint written while packet ids are being reserved keeps the reserva
   await done
   await goOn()
   t.true(reservations.mayUseNext(session))
-  t.deepEqual(rows, [RESERVED_COUNTERS, RESERVED_COUNTERS])
+  t.deepEqual(rows, [LEAST_RESERVED, LEAST_RESERVED])
 })
 
 test('a checkpoint that was begun before packet ids were reserved keeps the reservation', async t => {
@@ -70,5 +70,18 @@ test('a checkpoint that was begun before packet ids were reserved keeps the rese
   t.false(reservations.mayUseNext(session))
   await goOn()
   await done
-  t.deepEqual(rows, [RESERVED_COUNTERS + 5, RESERVED_COUNTERS + 5])
+  t.deepEqual(rows, [LEAST_RESERVED + 5, LEAST_RESERVED + 5])
+})
+
+// Packet ids that a start leaves out come round after four starts when each leaves out 16,384: a message that a client
+// still holds would hide another one. Seen with brokers that were killed in turn.
+test('a session reserves few packet ids at a time, and more while it uses them up quickly', async t => {
+  const { rows, session, reservations, goOn } = scene()
+  for (let used = 0; used < 20_000; used += 256) {
+    session.inflight.nextCounter = used
+    reservations.mayUseNext(session)
+    await goOn()
+  }
+  t.deepEqual(rows.slice(0, 3), [LEAST_RESERVED, 512 + 4 * LEAST_RESERVED, 2_560 + 16 * LEAST_RESERVED])
+  t.true(rows.length < 8, `${rows.length} writes`)
 })

@@ -42,6 +42,7 @@ export async function happen(chaos: Chaos, mishap: Mishap): Promise<void> {
   const note = (text: string) => load.history.record({ kind: 'note', text })
   note(`${mishap} (${mishap.startsWith('redis') || mishap === 'database killed' ? 'all' : broker.name})`)
   await MAKE[mishap](chaos, broker)
+  if (mishap.startsWith('broker') || mishap.startsWith('database')) load.brokerLost()
   note(`${mishap}: over`)
 }
 

@@ -73,6 +73,11 @@ export class ClusterLoad {
     this.#loops.push(this.#pace())
   }
 
+  /** A broker may be gone with what it knew of its sessions. */
+  brokerLost(): void {
+    for (const { exact } of this.subscribers) exact.outlivedPowerCut()
+  }
+
   /** Waits for so many more acked messages; gives up quietly after a while, since brokers may be away. */
   async more(messages: number, patienceMs: number): Promise<void> {
     const target = this.#accepted + messages

@@ -46,7 +46,7 @@ interface Answer {
   readonly payload: string
 }
 
-/** After each power cut packet ids go on 16,384 higher. */
+/** After each power cut packet ids go on by what was reserved, up to 16,384 of them. */
 const CUTS_OF_A_ROUND = 3
 
 const TAKEN: ReadonlySet<Packet['cmd']> = new Set(['publish', 'puback', 'pubrec', 'pubrel', 'pubcomp'])
